@@ -1,0 +1,77 @@
+"""Packaging of mt3x: the core install transcribes; extras add training, notation, serving, notebooks and tests."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+CORE = [
+    "jax>=0.7",
+    "flax>=0.11",
+    "numpy>=2.0",
+    "msgpack>=1.0",
+    "tensorstore>=0.1.60",
+    "orbax-checkpoint>=0.11",
+    "mido>=1.3",
+    "soundfile>=0.13",
+    "soxr>=0.5",
+]
+NOTESEQ = ["note-seq>=0.0.5"]
+PLOT = ["matplotlib>=3.8"]
+MIDI = ["pretty-midi>=0.2.10"]
+SYNTHESIS = ["pyfluidsynth>=1.3.4"]
+METRICS = ["mir_eval>=0.8"]
+TRAIN = ["optax>=0.2.5", "gin-config>=0.5", "partitura>=1.5", *SYNTHESIS, *METRICS]
+NOTEBOOK = ["ipython>=8", "ipywidgets>=8", *PLOT, *SYNTHESIS]
+TEST = [
+    "pytest>=8",
+    "hypothesis>=6",
+    "ruff>=0.12",
+    "pyright>=1.1.400",
+    "nbclient>=0.10",
+    "ipykernel>=6",
+    *NOTESEQ,
+    *MIDI,
+    *TRAIN,
+    *NOTEBOOK,
+]
+
+
+def version() -> str:
+    """The one place that holds it is mt3x/__init__.py."""
+    match = re.search(r'__version__ = "([^"]+)"', (ROOT / "mt3x" / "__init__.py").read_text())
+    if match is None:
+        raise ValueError('mt3x/__init__.py holds no line __version__ = "..."')
+    return match.group(1)
+
+
+setup(
+    name="mt3x",
+    version=version(),
+    description="Recordings to multi-track MIDI: multi-instrument music transcription (MT3) on JAX",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["mt3x", "mt3x.*"]), "mt3x.tasks", "mt3x.gin"],
+    package_dir={"mt3x.tasks": "tasks", "mt3x.gin": "gin"},
+    package_data={"mt3x": ["models/*/*"], "mt3x.gin": ["*/*.gin"]},
+    install_requires=CORE,
+    extras_require={
+        "train": TRAIN,
+        "synthesis": SYNTHESIS,
+        "noteseq": NOTESEQ,
+        "midi": MIDI,
+        "plot": PLOT,
+        "notebook": NOTEBOOK,
+        "test": TEST,
+    },
+    entry_points={"console_scripts": ["mt3x = mt3x.apps.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+    ],
+)
