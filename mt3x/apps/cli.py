@@ -1,0 +1,61 @@
+"""The command `mt3x`: which commands there are, and nothing of what they do.
+
+Each command is a module of this package with `add_parser(subparsers)` and `run(args) -> exit code`. Only the
+module of the command that was asked for is imported, so that `mt3x --help` answers at once.
+
+Exit codes: 0 all is well, 1 something failed while working, 2 the command line or the model is wrong,
+130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import mt3x
+
+COMMANDS = {
+    "transcribe": "turn recordings into MIDI, JSON or CSV",
+    "checkpoint": "inspect or convert a checkpoint",
+    "train": "train a model",
+}
+"""What `mt3x --help` says of each command."""
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: the words after `mt3x`; those of the process by default.
+
+    Returns:
+      The exit code. A wrong command line raises SystemExit(2), as argparse does.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="mt3x",
+        description="Recordings to multi-track MIDI.",
+        epilog="`mt3x COMMAND --help` tells more of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"mt3x {mt3x.__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    asked_for = next((word for word in argv if not word.startswith("-")), None)
+    app = None
+    for name, help_line in COMMANDS.items():
+        if name == asked_for:
+            app = import_module(f"mt3x.apps.{name}")
+            app.add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=help_line)
+    args = parser.parse_args(argv)
+    if app is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return app.run(args)
+    except KeyboardInterrupt:
+        print("mt3x: interrupted", file=sys.stderr)
+        return INTERRUPTED

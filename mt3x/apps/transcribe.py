@@ -1,0 +1,183 @@
+"""`mt3x transcribe`: recordings to MIDI, JSON or CSV files.
+
+Errors and progress go to standard error, one summary line per file to standard output. A file that cannot be
+read or written is named in one line and the rest goes on. The model is loaded when a recording needs it.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mt3x.apps.batch import Job, plan
+from mt3x.apps.progress import Progress
+
+if TYPE_CHECKING:
+    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.runtime.transcription import Transcription
+
+_EPILOG = """\
+song.wav becomes song.mid, beside it or below the folder given by -o; there the folders of the recordings
+are mirrored from the deepest one that holds them all. Recordings of a folder that differ only in their
+suffix keep it: song.wav.mid, song.mp3.mid.
+
+exit codes: 0 all is well, 1 some files failed, 2 wrong command line or model, 130 interrupted.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declares the command's options."""
+    parser = subparsers.add_parser(
+        "transcribe",
+        help="turn recordings into MIDI, JSON or CSV",
+        description="Transcribes recordings. What is done (outputs newer than the recording) is skipped.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="FILE", help="a recording, a folder of them, or a pattern"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where the outputs go")
+    parser.add_argument(
+        "--format", type=_formats, default=("mid",), metavar="LIST", help="mid, json, csv, by commas (mid)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="do again what is done")
+    parser.add_argument("--quiet", action="store_true", help="report nothing but errors")
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", metavar="NAME_OR_PATH", help="a checkpoint folder (the model inside the package)"
+    )
+    model.add_argument(
+        "--preset", metavar="NAME", help="settings of a checkpoint that carries none: mt3 or ismir2021"
+    )
+    model.add_argument("--search", metavar="NAME", help="greedy or beam (the model's own)")
+    model.add_argument(
+        "--merge-restrikes",
+        type=float,
+        metavar="SECONDS",
+        help="see a note struck again so soon as one; 0: never",
+    )
+    model.add_argument("--batch-size", type=int, metavar="N", help="segments that are decoded together")
+    model.add_argument(
+        "--mt3-compatible", action="store_true", help="repeat MT3's faults, to compare with it"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Transcribes what `args` names and returns the exit code."""
+    jobs, complaints = plan(args.inputs, args.format, args.output)
+    if args.output is not None and (refusal := _refusal(args.output)):
+        _complain(f"cannot write to {args.output}: {refusal}")
+        return 2
+    for complaint in complaints:
+        _complain(complaint)
+    failed, skipped = len(complaints), 0
+    transcriber = None
+    for job in jobs:
+        if job.is_done() and not args.overwrite:
+            skipped += 1
+            _say(args, f"{_shown(job.recording)}: skipped, {_shown(job.outputs[0])} is up to date")
+            continue
+        if refusal := _refusal(job.outputs[0].parent):
+            failed += 1
+            _complain(f"{_shown(job.recording)}: cannot write to {_shown(job.outputs[0].parent)}: {refusal}")
+            continue
+        if transcriber is None:
+            transcriber = _load(args)
+        if transcriber is None:
+            return 2
+        failed += not _transcribe(job, transcriber, args)
+    if len(jobs) + len(complaints) > 1:
+        done = len(jobs) + len(complaints) - failed - skipped
+        _say(args, f"{done} transcribed, {skipped} skipped, {failed} failed")
+    return 1 if failed else 0
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    from mt3x.runtime.transcription import FORMATS
+
+    formats = tuple(dict.fromkeys(text.lower().split(",")))
+    for name in formats:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"unknown format {name!r}; choose from {', '.join(FORMATS)}")
+    return formats
+
+
+def _load(args: argparse.Namespace) -> "Transcriber | None":
+    """The transcriber that the options ask for; None, after a line that says why, where there is none."""
+    from mt3x.runtime.transcriber import load
+
+    names = ("preset", "search", "batch_size")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.merge_restrikes is not None:
+        options["merge_restrikes_seconds"] = args.merge_restrikes
+    try:
+        return load(args.model, mt3_compatible=args.mt3_compatible, **options)
+    except (ValueError, OSError) as error:
+        _complain(str(error))
+        return None
+
+
+def _transcribe(job: Job, transcriber: "Transcriber", args: argparse.Namespace) -> bool:
+    """Transcribes one recording and reports it; False where that failed."""
+    name = _shown(job.recording)
+    started = time.monotonic()
+    try:
+        if args.quiet:
+            transcription = transcriber.transcribe(job.recording)
+        else:
+            with Progress(job.recording.name, sys.stderr) as progress:
+                transcription = transcriber.transcribe(job.recording, progress=progress)
+        job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
+        for output in job.outputs:
+            transcription.save(output)
+    except (ValueError, OSError) as error:  # AudioError is a ValueError
+        _complain(f"{name}: {error}")
+        return False
+    _say(args, f"{name}: {_summary(transcription, time.monotonic() - started)} -> {_shown(job.outputs[0])}")
+    for notice in transcription.notices:
+        _say(args, f"{name}: {notice}")
+    return True
+
+
+def _summary(transcription: "Transcription", elapsed_seconds: float) -> str:
+    """Such as `812 notes, 2 instruments (Violin, Drums), 183.2 s of audio, 12.3x real time`."""
+    notes, instruments = len(transcription.notes), transcription.instruments
+    parts = f"{len(instruments)} instrument{'s' if len(instruments) != 1 else ''}"
+    if instruments:
+        parts += f" ({', '.join(instruments)})"
+    speed = transcription.duration_seconds / max(elapsed_seconds, 1e-9)
+    return (
+        f"{notes} note{'s' if notes != 1 else ''}, {parts}, "
+        f"{transcription.duration_seconds:.1f} s of audio, {speed:.1f}x real time"
+    )
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why files cannot be written into a folder, which need not exist yet; None where they can."""
+    folder = Path(os.path.abspath(folder))
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _shown(path: Path) -> str:
+    """A path as people expect it: relative to where they are, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _say(args: argparse.Namespace, line: str) -> None:
+    if not args.quiet:
+        print(line, flush=True)
+
+
+def _complain(line: str) -> None:
+    print(f"mt3x: {line}", file=sys.stderr, flush=True)

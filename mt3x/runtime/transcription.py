@@ -1,0 +1,203 @@
+"""A transcription: the notes of one recording and facts about them, to be saved, converted or plotted.
+
+Times are seconds from the start of the recording. Files are written whole or not at all: into a temporary
+file in the same folder, which then takes the final name in one step (`os.replace`).
+"""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mt3x.music.instruments import DRUMS_NAME, program_name
+from mt3x.music.midi import write_midi
+from mt3x.music.noteseq import to_note_sequence
+from mt3x.tokens.decode import DecodeReport
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import note_seq
+    import pretty_midi
+
+JSON_FORMAT = "mt3x-transcription-1"
+"""Names the layout of the JSON files; a change of layout changes the number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcription:
+    """What `Transcriber.transcribe` returns.
+
+    Attributes:
+      notes: `NOTE_DTYPE` [N], sorted by onset.
+      report: token events that the network wrote and that could not be used.
+      duration_seconds: length of the recording.
+      model: name of the model.
+      notices: sentences about this recording that a person should read, such as that it is silent.
+    """
+
+    notes: np.ndarray
+    report: DecodeReport
+    duration_seconds: float
+    model: str
+    notices: tuple[str, ...] = ()
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the instruments that play, by program, drums last."""
+        return tuple(name for name, _ in _by_instrument(self.notes))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the notes to a `.mid`, `.json` or `.csv` file, atomically; an existing file is replaced.
+
+        Raises:
+          ValueError: the name ends in none of these.
+          OSError: the file cannot be written.
+        """
+        path = Path(path)
+        write = _WRITERS.get(path.suffix.lower())
+        if write is None:
+            choices = ", ".join(_WRITERS)
+            raise ValueError(
+                f"cannot save a transcription as {path.name!r}; the name must end in one of {choices}"
+            )
+        temporary = path.with_name(f".mt3x-{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
+        try:
+            write(self, temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of the JSON file as plain Python values."""
+        return {
+            "format": JSON_FORMAT,
+            "model": self.model,
+            "duration_seconds": round(self.duration_seconds, 6),
+            "report": dataclasses.asdict(self.report),
+            "notices": list(self.notices),
+            "notes": list(_rows(self.notes)),
+        }
+
+    def to_note_sequence(self) -> "note_seq.NoteSequence":
+        """The notes as a note_seq.NoteSequence.
+
+        Raises:
+          ImportError: note-seq is not installed; the message names the extra that brings it.
+        """
+        return to_note_sequence(self.notes)
+
+    def to_pretty_midi(self) -> "pretty_midi.PrettyMIDI":
+        """The notes as a PrettyMIDI object, one instrument per program, drums separate.
+
+        Raises:
+          ImportError: pretty_midi is not installed; the message names the extra that brings it.
+        """
+        try:
+            import pretty_midi
+        except ImportError as error:
+            raise ImportError("to_pretty_midi needs pretty_midi: pip install 'mt3x[midi]'") from error
+        song = pretty_midi.PrettyMIDI()
+        for name, notes in _by_instrument(self.notes):
+            is_drum = bool(notes["is_drum"][0])
+            program = 0 if is_drum else int(notes["program"][0])
+            part = pretty_midi.Instrument(program, is_drum=is_drum, name=name)
+            columns = (notes[column].tolist() for column in ("velocity", "pitch", "start", "end"))
+            part.notes = [pretty_midi.Note(*row) for row in zip(*columns, strict=True)]
+            song.instruments.append(part)
+        return song
+
+    def plot(self, ax: "matplotlib.axes.Axes | None" = None) -> "matplotlib.axes.Axes":
+        """Draws a piano roll, one colour per instrument, and returns its axes.
+
+        Args:
+          ax: where to draw; a new figure by default.
+
+        Raises:
+          ImportError: matplotlib is not installed; the message names the extra that brings it.
+        """
+        try:
+            from matplotlib import colormaps
+            from matplotlib import pyplot as plt
+            from matplotlib.collections import PolyCollection
+        except ImportError as error:
+            raise ImportError("plot needs matplotlib: pip install 'mt3x[plot]'") from error
+        if ax is None:
+            _, ax = plt.subplots(figsize=(12, 4), layout="constrained")
+        colours = colormaps["tab20"].colors  # pyright: ignore[reportAttributeAccessIssue]
+        for i, (name, notes) in enumerate(_by_instrument(self.notes)):
+            ax.add_collection(
+                PolyCollection(
+                    _rectangles(notes), facecolors=colours[i % len(colours)], linewidths=0, label=name
+                )
+            )
+        ax.set_xlim(0, max(self.duration_seconds, 1e-3))
+        if len(self.notes):
+            ax.set_ylim(self.notes["pitch"].min() - 2, self.notes["pitch"].max() + 2)
+            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        ax.set_xlabel("seconds")
+        ax.set_ylabel("MIDI pitch")
+        return ax
+
+
+def _by_instrument(notes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, its notes) of each program that plays, in order; drum hits last, whatever their program says."""
+    pitched = notes[~notes["is_drum"]]
+    for program in np.unique(pitched["program"]):
+        yield program_name(int(program)), pitched[pitched["program"] == program]
+    if len(pitched) < len(notes):
+        yield DRUMS_NAME, notes[notes["is_drum"]]
+
+
+def _rows(notes: np.ndarray) -> Iterator[dict[str, Any]]:
+    """One dictionary per note, for JSON and CSV."""
+    for start, end, pitch, velocity, program, is_drum in notes.tolist():
+        yield {
+            "start": round(start, 6),
+            "end": round(end, 6),
+            "pitch": pitch,
+            "velocity": velocity,
+            "program": program,
+            "is_drum": is_drum,
+            "instrument": DRUMS_NAME if is_drum else program_name(program),
+        }
+
+
+def _rectangles(notes: np.ndarray) -> np.ndarray:
+    """Corners of the notes in a piano roll: float64 [N, 4, 2] of (seconds, pitch)."""
+    start, end, pitch = notes["start"], notes["end"], notes["pitch"].astype(np.float64)
+    low, high = pitch - 0.4, pitch + 0.4
+    return np.stack(
+        [np.stack([start, start, end, end], axis=1), np.stack([low, high, high, low], axis=1)], axis=2
+    )
+
+
+def _write_midi(transcription: Transcription, path: Path) -> None:
+    write_midi(transcription.notes, path)
+
+
+def _write_json(transcription: Transcription, path: Path) -> None:
+    content = transcription.to_dict()
+    # One note to a line: a reader of the file, or of a diff of two, sees notes.
+    notes = ",\n".join(f"  {json.dumps(note)}" for note in content.pop("notes"))
+    head = json.dumps(content, indent=1).removesuffix("\n}")
+    path.write_text(f'{head},\n "notes": [\n{notes}\n ]\n}}\n', encoding="utf-8")
+
+
+def _write_csv(transcription: Transcription, path: Path) -> None:
+    columns = ["start", "end", "pitch", "velocity", "program", "is_drum", "instrument"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(_rows(transcription.notes))
+
+
+_WRITERS = {".mid": _write_midi, ".json": _write_json, ".csv": _write_csv}
+
+FORMATS = tuple(suffix[1:] for suffix in _WRITERS)
+"""The formats that `Transcription.save` writes: mid, json, csv."""
