@@ -55,7 +55,7 @@ def note_events(notes: np.ndarray, codec: Codec, spec: NoteSpec) -> NoteEvents:
         nothing = np.zeros(len(notes), np.int32)
         steps = seconds_to_steps(notes["start"][order], codec.steps_per_second)
         return NoteEvents(steps, notes["pitch"][order], nothing, nothing, nothing.astype(bool))
-    pitched = np.flatnonzero(~notes["is_drum"])
+    (pitched,) = (~notes["is_drum"]).nonzero()
     num_offsets = len(pitched)
     times = np.concatenate([notes["end"][pitched], notes["start"]])
     source = np.concatenate([pitched, np.arange(len(notes))])
@@ -88,21 +88,20 @@ def held_notes(events: NoteEvents, positions: np.ndarray) -> tuple[np.ndarray, n
       (which, program, pitch), int [H] each: for every held note the place in `positions`, then its program and
       pitch. Sorted by all three.
     """
-    pitched = np.flatnonzero(~events.is_drum)
-    keys = events.program[pitched] * _NUM_PITCHES + events.pitch[pitched]
-    by_key = np.argsort(keys, kind="stable")
+    (pitched,) = (~events.is_drum).nonzero()
+    keys = (events.program * _NUM_PITCHES + events.pitch)[pitched]
+    by_key = keys.argsort(kind="stable")
     keys, places = keys[by_key], pitched[by_key]
-    next_place = np.full(len(places), len(events.steps))
-    same = keys[1:] == keys[:-1]
-    next_place[:-1][same] = places[1:][same]
-    first = np.searchsorted(positions, places, side="right")
-    count = np.searchsorted(positions, next_place, side="right") - first
+    next_place = np.empty_like(places)
+    next_place[-1:] = len(events.steps)
+    next_place[:-1] = np.where(keys[1:] == keys[:-1], places[1:], len(events.steps))
+    first = positions.searchsorted(places, side="right")
+    count = positions.searchsorted(next_place, side="right") - first
     count *= events.velocity_bin[places] > 0
-    onsets = np.flatnonzero(count)
-    count = count[onsets]
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    which = np.repeat(first[onsets], count) + within
-    held_keys = np.repeat(keys[onsets], count)
+    which = first.repeat(count)
+    held_keys = keys.repeat(count)
+    # The first of each onset's positions, then the ones after it: 0, 1, 2, ... within each run.
+    which += np.arange(len(which)) - (count.cumsum() - count).repeat(count)
     if len(positions) > 1:
         order = np.lexsort((held_keys, which))
         which, held_keys = which[order], held_keys[order]
@@ -112,9 +111,10 @@ def held_notes(events: NoteEvents, positions: np.ndarray) -> tuple[np.ndarray, n
 
 def event_tokens(events: NoteEvents, codec: Codec, spec: NoteSpec) -> np.ndarray:
     """What each event says, shifts apart: int32 [E, 3], columns program, velocity, note; `ABSENT` where nothing."""
-    tokens = np.full((len(events.steps), 3), ABSENT, np.int32)
+    tokens = np.empty((len(events.steps), 3), np.int32)
     first_pitch = codec.event_type_range("pitch")[0]
     if not spec.has_offsets:
+        tokens[:, :2] = ABSENT
         tokens[:, 2] = first_pitch + events.pitch
         return tokens
     first_program = codec.event_type_range("program")[0]
@@ -160,6 +160,8 @@ def encode_segments(
     if mt3_compatible and spec.has_ties and not len(notes):
         raise ValueError("MT3 cannot write ties for a recording of 0 notes; use mt3_compatible=False")
     end_step = None if end_seconds is None else int(_floor_steps(end_seconds, codec.steps_per_second))
+    if not len(start_steps):
+        return []
     columns, segment = _segment_table(events, start_steps, end_step, codec, spec, granularity, mt3_compatible)
     if not keep_redundant:
         _drop_repeats(columns[:, 1], segment)
@@ -170,7 +172,7 @@ def encode_segments(
         return [tokens]
     lengths = np.bincount(segment, weights=said.sum(axis=1), minlength=len(start_steps)).astype(np.int64)
     ends = np.cumsum(lengths).tolist()
-    return [tokens[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+    return [tokens[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def encode_segment(
@@ -208,11 +210,11 @@ def _segment_table(
       columns int32 [R, 4], shift, program, velocity, note, with `ABSENT`; segment int64 [R], rising.
     """
     num_segments = len(start_steps)
-    bounds = np.searchsorted(events.steps, start_steps)
-    stop = len(events.steps) if end_step is None else int(np.searchsorted(events.steps, end_step))
-    counts = np.diff(bounds, append=max(stop, bounds[-1]) if num_segments else stop)
-    inside = slice(bounds[0], bounds[0] + counts.sum()) if num_segments else slice(0, 0)
-    segment = np.repeat(np.arange(num_segments), counts)
+    bounds = events.steps.searchsorted(start_steps)
+    stop = len(events.steps) if end_step is None else events.steps.searchsorted(end_step)
+    next_bounds = np.append(bounds[1:], max(stop, bounds[-1]))
+    inside = slice(bounds[0], next_bounds[-1])
+    segment = np.arange(num_segments).repeat(next_bounds - bounds)
     columns = np.empty((len(segment), 4), np.int32)
     columns[:, 1:] = event_tokens(events, codec, spec)[inside]
     relative = events.steps[inside] - start_steps[segment]
@@ -221,16 +223,17 @@ def _segment_table(
         columns, segment = _split_long_shifts(columns, segment, codec.max_shift_steps)
     if spec.has_ties:
         if mt3_compatible:
-            bounds = np.minimum(bounds, np.searchsorted(events.steps, events.steps[-1]))
+            bounds = np.minimum(bounds, events.steps.searchsorted(events.steps[-1]))
         which, program, pitch = held_notes(events, bounds)
-        ties = np.full((len(which) + num_segments, 4), ABSENT, np.int32)
+        ties = np.empty((len(which) + num_segments, 4), np.int32)
+        ties.fill(ABSENT)
         ties[: len(which), 1] = codec.event_type_range("program")[0] + program
         ties[: len(which), 3] = codec.event_type_range("pitch")[0] + pitch
         ties[len(which) :, 3] = codec.event_type_range("tie")[0]
         columns = np.concatenate([ties, columns])
         segment = np.concatenate([which, np.arange(num_segments), segment])
         if num_segments > 1:
-            order = np.argsort(segment, kind="stable")
+            order = segment.argsort(kind="stable")
             columns, segment = columns[order], segment[order]
     _map_programs(columns[:, 1], codec, granularity)
     return columns, segment
@@ -244,7 +247,9 @@ def _shifts(relative: np.ndarray, segment: np.ndarray) -> np.ndarray:
     return np.where(relative != previous, relative, ABSENT)
 
 
-def _split_long_shifts(columns: np.ndarray, segment: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+def _split_long_shifts(
+    columns: np.ndarray, segment: np.ndarray, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Says a shift of 2300 as 1000, 1000, 300: all but the last in rows of their own."""
     num_rows = np.maximum(-(-columns[:, 0] // longest), 1)
     is_last = np.zeros(num_rows.sum(), bool)
@@ -267,7 +272,7 @@ def _map_programs(program_tokens: np.ndarray, codec: Codec, granularity: Granula
 
 def _drop_repeats(column: np.ndarray, segment: np.ndarray) -> None:
     """Clears, in place, the tokens of a column that repeat the latest one of the same segment."""
-    said = np.flatnonzero(column != ABSENT)
+    (said,) = (column != ABSENT).nonzero()
     tokens, segment = column[said], segment[said]
     repeats = (tokens[1:] == tokens[:-1]) & (segment[1:] == segment[:-1])
     column[said[1:][repeats]] = ABSENT
