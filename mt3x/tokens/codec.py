@@ -1,8 +1,8 @@
 """Events and their indexes: the numbering of everything that a token can say.
 
-An *event* is a type and a value ("pitch", 60); its *index* is its place when the ranges of all types are laid end
-to end, shifts first, so that the index of a shift is its length in steps. An index is not yet the id that the
-network sees: `vocabulary.py` adds the special tokens.
+An *event* is a type and a value ("pitch", 60); its *index* is its place when the ranges of all types are laid
+end to end, shifts first, so that the index of a shift is its length in steps. An index is not yet the id that
+the network sees: `vocabulary.py` adds the special tokens.
 
 Source: MT3 `event_codec.py`; arXiv 2111.03017, section 3.2.
 """

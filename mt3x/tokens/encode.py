@@ -1,16 +1,17 @@
 """Notes to target tokens, segment by segment, without a Python loop over notes.
 
-A segment's tokens are codec indexes: with ties, the notes that are held over its start and a tie; then its events
-in time order. A shift before an event says how many steps the event lies after the segment's START (not after
-the event before). A program or velocity equal to the latest one in the same segment is left out, and so are
-shifts after the last event. Segments are half-open, [start, next start); the last may be open-ended.
+A segment's tokens are codec indexes: with ties, the notes that are held over its start and a tie; then its
+events in time order. A shift before an event says how many steps the event lies after the segment's START
+(not after the event before). A program or velocity equal to the latest one in the same segment is left out,
+and so are shifts after the last event. Segments are half-open, [start, next start); the last may be
+open-ended.
 
 Events are ordered by time (seconds, not steps); at equal times offsets come before onsets, each by (is_drum,
 program, pitch). Tokens can hold one note per pitch and program: pass notes through `trim_overlapping_notes`
 first, and where a coarse granularity merges instruments, through `apply_granularity` before that.
 
-Source: MT3 `note_sequences.py`, `run_length_encoding.py`; arXiv 2111.03017, section 3.2. `stages.py` has MT3's
-steps one by one.
+Source: MT3 `note_sequences.py`, `run_length_encoding.py`; arXiv 2111.03017, section 3.2. `stages.py` has
+MT3's steps one by one.
 """
 
 import dataclasses
@@ -28,6 +29,14 @@ ABSENT = -1
 """In a table of tokens: nothing is said here."""
 
 _NUM_PITCHES = 128
+
+
+def floor_to_steps(seconds: npt.ArrayLike, steps_per_second: int) -> np.ndarray:
+    """The step in which each time lies: int64, same shape.
+
+    A time within a thousandth of a step below a step counts as that step: 2.04 in float32 is step 204.
+    """
+    return np.floor(np.asarray(seconds, np.float64) * steps_per_second + 1e-3).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +94,8 @@ def held_notes(events: NoteEvents, positions: np.ndarray) -> tuple[np.ndarray, n
       positions: int64 [P] in rising order, places in `events`; len(events) stands for the end.
 
     Returns:
-      (which, program, pitch), int [H] each: for every held note the place in `positions`, then its program and
-      pitch. Sorted by all three.
+      (which, program, pitch), int [H] each: for every held note the place in `positions`, then its program
+      and pitch. Sorted by all three.
     """
     (pitched,) = (~events.is_drum).nonzero()
     keys = (events.program * _NUM_PITCHES + events.pitch)[pitched]
@@ -110,7 +119,7 @@ def held_notes(events: NoteEvents, positions: np.ndarray) -> tuple[np.ndarray, n
 
 
 def event_tokens(events: NoteEvents, codec: Codec, spec: NoteSpec) -> np.ndarray:
-    """What each event says, shifts apart: int32 [E, 3], columns program, velocity, note; `ABSENT` where nothing."""
+    """What each event says beside shifts: int32 [E, 3], columns program, velocity, note, with `ABSENT`."""
     tokens = np.empty((len(events.steps), 3), np.int32)
     first_pitch = codec.event_type_range("pitch")[0]
     if not spec.has_offsets:
@@ -137,9 +146,9 @@ def encode_segments(
 ) -> list[np.ndarray]:
     """The target tokens of all segments of a recording.
 
-    MT3 deviations (`mt3_compatible=True` restores MT3): after the last event MT3 repeats the held notes from before
-    that event, so that finished notes are claimed as held in every later segment; and it fails on a recording
-    without notes when ties are asked for, where the default says a lone tie per segment.
+    MT3 deviations (`mt3_compatible=True` restores MT3): after the last event MT3 repeats the held notes from
+    before that event, so that finished notes are claimed as held in every later segment; and it fails on a
+    recording without notes when ties are asked for, where the default says a lone tie per segment.
 
     Args:
       notes: `NOTE_DTYPE` [N], in any order.
@@ -153,13 +162,13 @@ def encode_segments(
     Raises:
       ValueError: `start_seconds` is not 1-D and rising; or MT3's failure on no notes is asked for.
     """
-    start_steps = _floor_steps(start_seconds, codec.steps_per_second)
+    start_steps = floor_to_steps(start_seconds, codec.steps_per_second)
     if start_steps.ndim != 1 or (start_steps[1:] < start_steps[:-1]).any():
         raise ValueError(f"start_seconds must be 1-D and rising, got {start_seconds!r}; sort the segments")
     events = note_events(notes, codec, spec)
     if mt3_compatible and spec.has_ties and not len(notes):
         raise ValueError("MT3 cannot write ties for a recording of 0 notes; use mt3_compatible=False")
-    end_step = None if end_seconds is None else int(_floor_steps(end_seconds, codec.steps_per_second))
+    end_step = None if end_seconds is None else int(floor_to_steps(end_seconds, codec.steps_per_second))
     if not len(start_steps):
         return []
     columns, segment = _segment_table(events, start_steps, end_step, codec, spec, granularity, mt3_compatible)
@@ -188,11 +197,6 @@ def encode_segment(
     Equal to `encode_segments` on the same notes; quick when few notes lie outside the segment.
     """
     return encode_segments(notes, [start_seconds], codec, spec, granularity, end_seconds)[0]
-
-
-def _floor_steps(seconds: npt.ArrayLike, steps_per_second: int) -> np.ndarray:
-    # 2.04 s * 100 may be 203.99999999999997: a millionth of a step below a step counts as that step.
-    return np.floor(np.asarray(seconds, np.float64) * steps_per_second + 1e-6).astype(np.int64)
 
 
 def _segment_table(
@@ -240,7 +244,7 @@ def _segment_table(
 
 
 def _shifts(relative: np.ndarray, segment: np.ndarray) -> np.ndarray:
-    """Steps since the segment's start where they differ from the event before (from 0 at first), else `ABSENT`."""
+    """Steps since the segment's start where they changed since the event before, `ABSENT` elsewhere."""
     previous = np.zeros_like(relative)
     previous[1:] = relative[:-1]
     previous[1:] *= segment[1:] == segment[:-1]

@@ -1,12 +1,13 @@
 """What of each note is written as tokens: one table.
 
-| spec       | a pitched note is                                      | a drum hit is    | a segment opens with |
-| ---------- | ------------------------------------------------------ | ---------------- | -------------------- |
-| onsets     | pitch, at its onset                                    | pitch            |                      |
-| notes      | program, velocity, pitch at onset; velocity 0 at offset | velocity, drum   |                      |
-| notes_ties | as notes                                               | velocity, drum   | held notes, tie      |
+| spec       | a pitched note is                          | a drum hit is  | a segment opens with |
+| ---------- | ------------------------------------------ | -------------- | -------------------- |
+| onsets     | pitch, at its onset                        | pitch          |                      |
+| notes      | program, velocity, pitch; velocity 0: ends | velocity, drum |                      |
+| notes_ties | as notes                                   | velocity, drum | held notes, tie      |
 
-Source: MT3 `note_sequences.py` (its three encoding specs); arXiv 2107.09142 (onsets; notes), 2111.03017 (ties).
+Source: MT3 `note_sequences.py` (its three encoding specs); arXiv 2107.09142 (onsets, notes) and 2111.03017
+(ties).
 """
 
 import enum

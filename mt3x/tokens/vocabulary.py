@@ -32,7 +32,9 @@ class VocabularyConfig:
     Attributes:
       steps_per_second: time resolution.
       max_shift_seconds: the longest shift of one token.
-      num_velocity_bins: 127 keeps MIDI velocities, 1 only tells onset from offset (MT3's multi-instrument models).
+      num_velocity_bins: 127 keeps MIDI velocities; 1 only tells onset from offset, as in MT3's
+      multi-instrument
+        models.
 
     Raises:
       ValueError: a size is not positive, or there are more bins than velocities.
@@ -62,7 +64,7 @@ class VocabularyConfig:
 def build_codec(config: VocabularyConfig) -> Codec:
     """The codec of music transcription: shift, pitch, velocity, tie, program, drum.
 
-    Velocity bin 0 marks note offsets. The single "tie" event ends the list of held notes that opens a segment.
+    Velocity bin 0 marks offsets. The one "tie" event ends the list of held notes that opens a segment.
     """
     return Codec(
         max_shift_steps=config.steps_per_second * config.max_shift_seconds,
@@ -134,8 +136,8 @@ class Vocabulary:
           ids: int [..., T].
 
         Returns:
-          int32 [..., T]: `DECODED_EOS_ID` from the first end on, `DECODED_INVALID_ID` for padding, unknown and
-          extra ids.
+          int32 [..., T]: `DECODED_EOS_ID` from the first end on, `DECODED_INVALID_ID` for padding, unknown
+          and extra ids.
         """
         ids = np.asarray(ids, np.int64)
         regular = (ids >= NUM_SPECIAL_IDS) & (ids < NUM_SPECIAL_IDS + self.num_indexes)
