@@ -8,7 +8,7 @@ Two ways through the decoder give the same numbers: `decode`, all positions at o
 `project_memory` + `decode_step`, one position at a time with cached keys and values (search).
 
 Source: MT3's `network.py` (arXiv 2111.03017, section 3.3). Deviations: padded target positions, which carry
-no loss, are not masked, so their logits differ from MT3's (no others do); logits stay float32 in bfloat16 runs,
+no loss, are not masked, so their logits differ from MT3's (no others do); logits stay float32 in bfloat16,
 where MT3 rounds them; `logits_via_embedding=True` works (in MT3 it refers to a missing attribute).
 """
 
