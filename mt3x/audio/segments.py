@@ -2,8 +2,8 @@
 
 Conventions: segment s holds frames [s * segment_frames, (s + 1) * segment_frames) of `hop_samples` samples.
 The recording's last hop is padded with zeros even where it is whole, so that an exact multiple gains a frame,
-and an exact number of segments gains one segment of a single silent frame. What is left of the last segment is
-zeros that `num_frames` excludes. Start times: `timegrid.segment_start_seconds(first_frames, ...)`.
+and an exact number of segments gains one segment of a single silent frame. What is left of the last segment
+is zeros that `num_frames` excludes. Start times: `timegrid.segment_start_seconds(first_frames, ...)`.
 
 Source: MT3 `inference` notebook and `preprocessors.py` (frames, then split by length, then padded).
 """
