@@ -41,8 +41,8 @@ _SOUNDFONTS = {
 }
 
 _BLOCK_SAMPLES = 64  # FluidSynth's FLUID_BUFSIZE: it looks at events only between such blocks
-# FluidSynth doesn't filter before it resamples: at 16 kHz the upper part of a 44.1 kHz soundfont folds into the
-# band below 8 kHz. At 32 kHz, what lies below 24 kHz folds to above 8 kHz and the decimation removes it.
+# FluidSynth doesn't filter before it resamples: at 16 kHz the upper part of a 44.1 kHz soundfont folds into
+# the band below 8 kHz. At 32 kHz, what lies below 24 kHz folds to above 8 kHz and the decimation removes it.
 # Measured against rendering at 96 kHz, drums: mean log-spectral error 0.8 at 16 kHz and 0.15 at 32 kHz, which
 # takes 1.6 times as long.
 _MINIMUM_INTERNAL_RATE = 32000
@@ -92,9 +92,9 @@ class Synthesizer:
 
     The same notes give the same samples, bit for bit, whatever was rendered before (with reverb: within 1 %
     of the peak, as FluidSynth never rewinds that effect's slow modulation). Programs are loaded when first
-    used and stay loaded (MuseScore_General: up to 330 MB and 11 s of decoding; the others well below). Not for
-    use by several threads at once; a pickled Synthesizer is built anew where it is unpickled, and a forked
-    worker should construct its own.
+    used and stay loaded (MuseScore_General: up to 330 MB and 11 s of decoding; the others well below).
+    Not for use by several threads at once; a pickled Synthesizer is built anew where it is unpickled, and a
+    forked worker should construct its own.
     """
 
     def __init__(
