@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 PAIRS = json.loads((GOLDEN / "metrics.json").read_text())["pairs"]
-# scikit-learn 1.9 raises inside MT3 where a track is empty on both sides: then there are no scores to compare.
+# scikit-learn 1.9 raises inside MT3 where a track is empty on both sides: no scores to compare then.
 SCORED_BY_MT3 = [pytest.param(pair, id=pair["label"]) for pair in PAIRS if pair["metrics"]]
 NOT_SCORED_BY_MT3 = [pytest.param(pair, id=pair["label"]) for pair in PAIRS if not pair["metrics"]]
 

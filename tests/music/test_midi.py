@@ -2,6 +2,7 @@ import io
 
 import mido
 import numpy as np
+import pretty_midi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,7 +121,6 @@ def test_file_without_notes_reads_as_no_notes(tmp_path):
 
 
 def test_reading_agrees_with_pretty_midi(tmp_path):
-    pretty_midi = pytest.importorskip("pretty_midi")
     path = tmp_path / "a.mid"
     write_midi(random_notes(seed=0), path)
     expected = [
