@@ -106,7 +106,9 @@ def test_sustain_of_nothing_changes_nothing(notes):
 
 
 def test_sustain_only_lengthens_notes_that_do_not_overlap_and_leaves_its_input_alone():
-    notes = trim_overlapping_notes(random_notes(seed=0))
+    notes = random_notes(seed=0)
+    notes["program"], notes["is_drum"] = 0, False
+    notes = trim_overlapping_notes(notes)
     before = notes.copy()
     sustained = apply_sustain(notes, [(1.0, 100), (4.0, 10), (5.0, 100), (5.2, 0)])
     assert (sustained["end"] >= notes["end"]).all()
