@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mt3x.music.notes import make_notes, sort_notes
-from mt3x.tokens.codec import Codec
+from mt3x.tokens.codec import Codec, EventRange
 from mt3x.tokens.encode import floor_to_steps
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import bin_to_velocity, num_velocity_bins_from_codec, trim_eos
@@ -71,8 +71,8 @@ def decode_segments(
     clock = _Mt3Clock(codec.steps_per_second) if mt3_compatible else _StepClock(codec.steps_per_second)
     decoder = _Decoder(codec, spec, clock)
     order = np.argsort(starts, kind="stable")
-    times = clock.starts(starts[order])
-    for i, time, next_time in zip(order, times, [*times[1:], None], strict=True):
+    times = [*clock.starts(starts[order]), None]
+    for i, time, next_time in zip(order, times[:-1], times[1:], strict=True):
         decoder.decode_segment(trim_eos(segments[i]).tolist(), time, next_time)
     decoder.end_all_notes()
     return decoder.notes(), DecodeReport(decoder.invalid_events, decoder.dropped_events)
@@ -231,8 +231,8 @@ class _Decoder:
 
 def _event_table(codec: Codec) -> list[tuple[str, int]]:
     """Type and value of every index."""
-    events = [codec.decode_event_index(index) for index in range(codec.num_classes)]
-    return [(event.type, event.value) for event in events]
+    ranges = (EventRange("shift", 0, codec.max_shift_steps), *codec.event_ranges)
+    return [(r.type, value) for r in ranges for value in range(r.min_value, r.max_value + 1)]
 
 
 def merge_restrikes(notes: np.ndarray, max_gap_seconds: float = 0.1) -> np.ndarray:

@@ -153,7 +153,7 @@ def encode_segments(
     Args:
       notes: `NOTE_DTYPE` [N], in any order.
       start_seconds: float64 [S], rising; floored to the step grid (see `timegrid.segment_start_seconds`).
-      end_seconds: events from here on are left out, floored likewise; None keeps all, as MT3 does.
+      end_seconds: where the last segment ends, floored likewise; None keeps all that follows, as MT3 does.
       keep_redundant: keep repeated programs and velocities, as wanted before mixing MT3's way.
 
     Returns:
@@ -222,9 +222,9 @@ def _segment_table(
     columns = np.empty((len(segment), 4), np.int32)
     columns[:, 1:] = event_tokens(events, codec, spec)[inside]
     relative = events.steps[inside] - start_steps[segment]
-    columns[:, 0] = _shifts(relative, segment)
+    columns[:, 0] = shifts_from_start(relative, segment)
     if len(relative) and relative.max() > codec.max_shift_steps:
-        columns, segment = _split_long_shifts(columns, segment, codec.max_shift_steps)
+        columns, segment = split_long_shifts(columns, segment, codec.max_shift_steps)
     if spec.has_ties:
         if mt3_compatible:
             bounds = np.minimum(bounds, events.steps.searchsorted(events.steps[-1]))
@@ -243,7 +243,7 @@ def _segment_table(
     return columns, segment
 
 
-def _shifts(relative: np.ndarray, segment: np.ndarray) -> np.ndarray:
+def shifts_from_start(relative: np.ndarray, segment: np.ndarray) -> np.ndarray:
     """Steps since the segment's start where they changed since the event before, `ABSENT` elsewhere."""
     previous = np.zeros_like(relative)
     previous[1:] = relative[:-1]
@@ -251,7 +251,7 @@ def _shifts(relative: np.ndarray, segment: np.ndarray) -> np.ndarray:
     return np.where(relative != previous, relative, ABSENT)
 
 
-def _split_long_shifts(
+def split_long_shifts(
     columns: np.ndarray, segment: np.ndarray, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Says a shift of 2300 as 1000, 1000, 300: all but the last in rows of their own."""

@@ -32,9 +32,8 @@ class VocabularyConfig:
     Attributes:
       steps_per_second: time resolution.
       max_shift_seconds: the longest shift of one token.
-      num_velocity_bins: 127 keeps MIDI velocities; 1 only tells onset from offset, as in MT3's
-      multi-instrument
-        models.
+      num_velocity_bins: 127 keeps MIDI velocities; 1, as in MT3's multi-instrument models, only tells onsets
+        from offsets.
 
     Raises:
       ValueError: a size is not positive, or there are more bins than velocities.
