@@ -6,8 +6,10 @@ file in the same folder, which then takes the final name in one step (`os.replac
 
 import csv
 import dataclasses
+import io
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mt3x.music.instruments import DRUMS_NAME, program_name
-from mt3x.music.midi import write_midi
+from mt3x.music.midi import midi_bytes, to_pretty_midi
 from mt3x.music.noteseq import to_note_sequence
 from mt3x.tokens.decode import DecodeReport
 
@@ -59,16 +61,20 @@ class Transcription:
           OSError: the file cannot be written.
         """
         path = Path(path)
-        write = _WRITERS.get(path.suffix.lower())
-        if write is None:
-            choices = ", ".join(_WRITERS)
+        encode = _ENCODERS.get(path.suffix.lower())
+        if encode is None:
+            choices = ", ".join(_ENCODERS)
             raise ValueError(
                 f"cannot save a transcription as {path.name!r}; the name must end in one of {choices}"
             )
-        temporary = path.with_name(f".mt3x-{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
+        content = encode(self)
+        # A name that cannot clash or grow too long, in the same folder so that the replacement is atomic.
+        temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
-            write(self, temporary)
+            temporary.write_bytes(content)
             os.replace(temporary, path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         finally:
             temporary.unlink(missing_ok=True)
         return path
@@ -90,7 +96,10 @@ class Transcription:
         Raises:
           ImportError: note-seq is not installed; the message names the extra that brings it.
         """
-        return to_note_sequence(self.notes)
+        try:
+            return to_note_sequence(self.notes)
+        except ImportError as error:
+            raise ImportError("to_note_sequence needs note-seq: pip install 'mt3x[noteseq]'") from error
 
     def to_pretty_midi(self) -> "pretty_midi.PrettyMIDI":
         """The notes as a PrettyMIDI object, one instrument per program, drums separate.
@@ -99,18 +108,9 @@ class Transcription:
           ImportError: pretty_midi is not installed; the message names the extra that brings it.
         """
         try:
-            import pretty_midi
+            return to_pretty_midi(self.notes)
         except ImportError as error:
             raise ImportError("to_pretty_midi needs pretty_midi: pip install 'mt3x[midi]'") from error
-        song = pretty_midi.PrettyMIDI()
-        for name, notes in _by_instrument(self.notes):
-            is_drum = bool(notes["is_drum"][0])
-            program = 0 if is_drum else int(notes["program"][0])
-            part = pretty_midi.Instrument(program, is_drum=is_drum, name=name)
-            columns = (notes[column].tolist() for column in ("velocity", "pitch", "start", "end"))
-            part.notes = [pretty_midi.Note(*row) for row in zip(*columns, strict=True)]
-            song.instruments.append(part)
-        return song
 
     def plot(self, ax: "matplotlib.axes.Axes | None" = None) -> "matplotlib.axes.Axes":
         """Draws a piano roll, one colour per instrument, and returns its axes.
@@ -177,27 +177,28 @@ def _rectangles(notes: np.ndarray) -> np.ndarray:
     )
 
 
-def _write_midi(transcription: Transcription, path: Path) -> None:
-    write_midi(transcription.notes, path)
+def _to_midi(transcription: Transcription) -> bytes:
+    return midi_bytes(transcription.notes)
 
 
-def _write_json(transcription: Transcription, path: Path) -> None:
+def _to_json(transcription: Transcription) -> bytes:
     content = transcription.to_dict()
     # One note to a line: a reader of the file, or of a diff of two, sees notes.
     notes = ",\n".join(f"  {json.dumps(note)}" for note in content.pop("notes"))
     head = json.dumps(content, indent=1).removesuffix("\n}")
-    path.write_text(f'{head},\n "notes": [\n{notes}\n ]\n}}\n', encoding="utf-8")
+    return f'{head},\n "notes": [\n{notes}\n ]\n}}\n'.encode()
 
 
-def _write_csv(transcription: Transcription, path: Path) -> None:
+def _to_csv(transcription: Transcription) -> bytes:
     columns = ["start", "end", "pitch", "velocity", "program", "is_drum", "instrument"]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(_rows(transcription.notes))
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(transcription.notes))
+    return file.getvalue().encode()
 
 
-_WRITERS = {".mid": _write_midi, ".json": _write_json, ".csv": _write_csv}
+_ENCODERS = {".mid": _to_midi, ".json": _to_json, ".csv": _to_csv}
 
-FORMATS = tuple(suffix[1:] for suffix in _WRITERS)
+FORMATS = tuple(suffix[1:] for suffix in _ENCODERS)
 """The formats that `Transcription.save` writes: mid, json, csv."""
