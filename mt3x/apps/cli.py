@@ -8,6 +8,7 @@ Exit codes: 0 all is well, 1 something failed while working, 2 the command line 
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             app.add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=help_line)
-    args = parser.parse_args(argv)
+    # T5X's spelling of a gin binding, --gin.NAME=VALUE, for argparse.
+    args = parser.parse_args([re.sub(r"^--gin\.", "--gin=", word) for word in argv])
     if app is None:
         parser.print_help(sys.stderr)
         return 2

@@ -62,7 +62,9 @@ def validate_notes(notes: np.ndarray) -> np.ndarray:
         negative, not finite or ends before it starts, or a pitch, velocity or program out of range.
     """
     if getattr(notes, "dtype", None) != NOTE_DTYPE or notes.ndim != 1:
-        raise ValueError(f"notes must be a 1-D array of NOTE_DTYPE, got {_describe(notes)}; use make_notes(...)")
+        raise ValueError(
+            f"notes must be a 1-D array of NOTE_DTYPE, got {_describe(notes)}; use make_notes(...)"
+        )
     bad_time = ~(np.isfinite(notes["start"]) & np.isfinite(notes["end"]))
     bad_time |= (notes["start"] < 0) | (notes["end"] < notes["start"])
     if bad_time.any():
@@ -99,8 +101,8 @@ def total_seconds(notes: np.ndarray) -> float:
 def trim_overlapping_notes(notes: np.ndarray) -> np.ndarray:
     """Ends each note no later than the next onset of the same pitch, program and drum flag.
 
-    Notes that would last no time are dropped: where two start together, the later one (in sorted order) stays,
-    because the earlier is cut to nothing. The result is sorted by `sort_notes`.
+    Notes that would last no time are dropped: where two start together, the later one (in sorted order)
+    stays, because the earlier is cut to nothing. The result is sorted by `sort_notes`.
 
     >>> trim_overlapping_notes(make_notes([0.0, 1.0], [2.0, 3.0], 60))["end"].tolist()
     [1.0, 3.0]
@@ -117,11 +119,11 @@ def trim_overlapping_notes(notes: np.ndarray) -> np.ndarray:
 
 
 def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
-    """Lengthens the notes of ONE instrument that are released while its sustain pedal is down.
+    """Ends the notes of ONE instrument where its sustain pedal lets them end, which is mostly later.
 
-    A note released under the pedal sounds on until the pedal is lifted, the same pitch is struck again, or the
-    music (the last note or pedal event) ends. A pedal that moves at the moment of a release counts as moved
-    before it; a note struck at the moment of a lift is struck after it. Drum hits are left alone.
+    A note released under the pedal sounds on until the pedal is lifted or the music (the last note or pedal
+    event) ends. While the pedal is down, striking a pitch again ends what sounds of that pitch. A pedal that
+    moves at the moment of a release or an onset counts as moved before it. Drum hits are left alone.
 
     Args:
       notes: the instrument's notes.
@@ -136,16 +138,16 @@ def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
     is_down = pedal[:, 1] >= SUSTAIN_PEDAL_THRESHOLD
     lift_times = pedal[~is_down, 0]
 
-    state_at_release = np.searchsorted(pedal[:, 0], notes["end"], side="right") - 1
-    held = (state_at_release >= 0) & is_down[state_at_release] & ~notes["is_drum"]
-    next_lift = np.searchsorted(lift_times, notes["end"], side="right")
-    released = np.append(lift_times, end_of_music)[next_lift]
-    # A pitch struck again ends the held note: the first onset of that pitch at or after the release.
-    for pitch in np.unique(notes["pitch"][held]):
-        of_pitch = notes["pitch"] == pitch
-        onsets = np.append(np.sort(notes["start"][of_pitch & ~notes["is_drum"]]), np.inf)
-        mine = of_pitch & held
-        struck_again = onsets[np.searchsorted(onsets, notes["end"][mine], side="left")]
-        released[mine] = np.minimum(released[mine], struck_again)
-    sustained["end"][held] = np.maximum(released, notes["end"])[held]
+    def is_down_at(times: np.ndarray) -> np.ndarray:
+        latest = np.searchsorted(pedal[:, 0], times, side="right") - 1
+        return (latest >= 0) & is_down[latest]
+
+    next_lift = np.append(lift_times, end_of_music)[np.searchsorted(lift_times, notes["end"], side="right")]
+    end = np.where(is_down_at(notes["end"]), np.maximum(next_lift, notes["end"]), notes["end"])
+    is_struck_again = is_down_at(notes["start"]) & ~notes["is_drum"]
+    for pitch in np.unique(notes["pitch"]):
+        mine = notes["pitch"] == pitch
+        onsets = np.append(np.sort(notes["start"][mine & is_struck_again]), np.inf)
+        end[mine] = np.minimum(end[mine], onsets[np.searchsorted(onsets, notes["start"][mine], side="right")])
+    sustained["end"] = np.where(notes["is_drum"], notes["end"], end)
     return sustained

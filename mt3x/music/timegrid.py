@@ -1,8 +1,8 @@
 """Seconds, steps, frames and samples: the only rounding in the project.
 
-Conventions: a *step* is the resolution of event tokens (10 ms at 100 steps per second), a *frame* is one column
-of the spectrogram (`hop_samples` samples), a *segment* is a run of frames that the network reads at once.
-Times in seconds are float64.
+Conventions: a *step* is the resolution of event tokens (10 ms at 100 steps per second), a *frame* is one
+column of the spectrogram (`hop_samples` samples), a *segment* is a run of frames that the network reads at
+once. Times in seconds are float64.
 
 Source: MT3 `spectrograms.py`, `note_sequences.py`, `run_length_encoding.py`, `metrics_utils.py` for the
 semantics; see `segment_start_seconds` for the one deviation.

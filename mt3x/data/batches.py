@@ -1,0 +1,201 @@
+"""Batches of drawn examples, made by worker processes, in an order that depends on the seed alone.
+
+Examples come in pools: a pool's examples are sorted by target length, cut into batches, each padded to the smallest
+of a few lengths, and the batches shuffled. So few shapes occur, and little is padding. Pool k is drawn by worker
+k modulo the number of workers; any number of workers gives the same batches, and a run resumes at any batch.
+"""
+
+import dataclasses
+import multiprocessing
+import queue
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mt3x.data.examples import Example, ExampleConfig, ExampleMaker, SoundSource
+from mt3x.data.scores import is_held_out, load_scores
+
+Batch = dict[str, np.ndarray]
+OpenSources = Callable[[], Sequence[SoundSource]]
+
+_POLL_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchConfig:
+    """Sizes.
+
+    Attributes:
+      batch_size: examples in a batch; pool_batches: batches in a pool.
+      target_lengths: what targets are padded to; the last must hold the longest.
+      total_steps: length of the run in batches, by which the music grows harder.
+      seed: of everything drawn.
+      workers: processes.
+    """
+
+    batch_size: int = 16
+    pool_batches: int = 16
+    target_lengths: tuple[int, ...] = (64, 112, 176, 256)
+    total_steps: int = 10_000
+    seed: int = 0
+    workers: int = 1
+
+    @property
+    def pool_size(self) -> int:
+        """Examples in a pool."""
+        return self.batch_size * self.pool_batches
+
+
+def stack(examples: list[Example], target_lengths: tuple[int, ...], config: ExampleConfig, num_frames: int) -> Batch:
+    """One batch as `runtime.step` takes it, with what the sound sources gave for `prepare`."""
+    longest = max(len(example.targets) for example in examples)
+    length = next(length for length in target_lengths if length >= longest)
+    size = len(examples)
+    batch: Batch = {
+        "num_frames": np.full(size, num_frames, np.int32),
+        "targets": _pad([example.targets for example in examples], length, 0),
+    }
+    for name, padding in (("start", 0), ("end", 0), ("pitch", -1), ("program", 0), ("is_drum", 0)):
+        columns = [example.notes[name] for example in examples]
+        batch[f"note_{name}"] = _pad(columns, config.max_notes, padding)
+    for name in ("note_start", "note_end"):
+        batch[name] = (batch[name] - config.lead_seconds).astype(np.float32)
+    for name in examples[0].sound:
+        values = [example.sound[name] for example in examples]
+        is_column = name.startswith("note_")
+        batch[name] = _pad(values, config.max_notes, 0) if is_column else np.stack(values)
+    return batch
+
+
+def _pad(rows: list[np.ndarray], length: int, padding: int) -> np.ndarray:
+    """Rows of one dtype and different lengths as one array [len(rows), length]."""
+    padded = np.full((len(rows), length), padding, rows[0].dtype)
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
+
+
+def draw_pool(maker: ExampleMaker, pool: int, batch_config: BatchConfig, make_batch: Callable) -> list[Batch]:
+    """The batches of one pool, in the order in which they are trained on."""
+    first = pool * batch_config.pool_size
+    total_examples = batch_config.total_steps * batch_config.batch_size
+    examples = []
+    for number in range(first, first + batch_config.pool_size):
+        rng = np.random.default_rng((batch_config.seed, number))
+        examples.append(maker.draw(rng, number / total_examples))
+    examples.sort(key=lambda example: len(example.targets))
+    size = batch_config.batch_size
+    batches = [make_batch(examples[start : start + size]) for start in range(0, len(examples), size)]
+    np.random.default_rng((batch_config.seed, pool, 1)).shuffle(batches)  # type: ignore[arg-type]
+    return batches
+
+
+class DrawnBatches:
+    """An endless iterator of batches that can tell and take back its position (see `runtime.train`).
+
+    Held-out scores are never drawn from. Use as a context manager, or call `close`, to end the workers.
+
+    Args:
+      scores_file: packed by `data.scores.pack_scores`.
+      open_sources: makes the sound sources; called in each worker, so it must be picklable.
+      num_frames: frames of a segment, for the batch's `num_frames`.
+
+    Raises:
+      RuntimeError: a worker died; its own error stands above on standard error.
+    """
+
+    def __init__(
+        self,
+        config: ExampleConfig,
+        batch_config: BatchConfig,
+        scores_file: Path,
+        open_sources: OpenSources,
+        num_frames: int,
+    ):
+        self._arguments = (config, batch_config, scores_file, open_sources, num_frames)
+        self._batch_config = batch_config
+        self._position = (0, 0)
+        self._workers: list[tuple[Any, Any]] = []
+        self._pool: list[Batch] = []
+    def __iter__(self) -> "DrawnBatches":
+        return self
+
+    def __next__(self) -> Batch:
+        pool, taken = self._position
+        if not self._workers:
+            self._start(pool)
+        if not self._pool:
+            self._pool = self._receive(pool)[taken:]
+        batch = self._pool.pop(0)
+        taken += 1
+        self._position = (pool + 1, 0) if taken == self._batch_config.pool_batches else (pool, taken)
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """The pool and how many of its batches were given out."""
+        return {"pool": self._position[0], "taken": self._position[1]}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Goes on from what `get_state` told."""
+        self.close()
+        self._position = (state["pool"], state["taken"])
+
+    def __enter__(self) -> "DrawnBatches":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker processes; the next batch starts them again."""
+        for process, _ in self._workers:
+            process.terminate()
+            process.join()
+        self._workers, self._pool = [], []
+
+    def _start(self, first_pool: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        count = self._batch_config.workers
+        for offset in range(count):
+            pools = context.Queue(maxsize=1)
+            arguments = (pools, first_pool + offset, count, *self._arguments)
+            process = context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+            self._workers.append((process, pools))
+        self._first_pool = first_pool
+
+    def _receive(self, pool: int) -> list[Batch]:
+        process, pools = self._workers[(pool - self._first_pool) % len(self._workers)]
+        while True:
+            try:
+                return pools.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                if not process.is_alive():
+                    raise RuntimeError(
+                        "a worker that draws training examples died; see its error above"
+                    ) from None
+
+
+def _work(
+    pools: Any,
+    first_pool: int,
+    stride: int,
+    config: ExampleConfig,
+    batch_config: BatchConfig,
+    scores_file: Path,
+    open_sources: OpenSources,
+    num_frames: int,
+) -> None:
+    """A worker process: every `stride`-th pool from `first_pool` on, for ever."""
+    scores = [score for score in load_scores(scores_file) if not is_held_out(score.name)]
+    maker = ExampleMaker(config, scores, open_sources())
+
+    def make_batch(examples: list[Example]) -> Batch:
+        return stack(examples, batch_config.target_lengths, config, num_frames)
+
+    pool = first_pool
+    while True:
+        pools.put(draw_pool(maker, pool, batch_config, make_batch))
+        pool += stride

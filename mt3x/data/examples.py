@@ -1,0 +1,153 @@
+"""Training examples without recordings: music is drawn from scores or at random, and tokenized.
+
+An example is one segment with a lead-in before it, so that notes and rooms already sound when the segment begins.
+Nothing is stored: example number i of a seed is drawn from (seed, i) alone, whichever process draws it. How its
+audio comes about is left to a `SoundSource`: rendered here, or composed inside the training step from a note bank.
+
+Times of notes are seconds from the start of the lead-in.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from mt3x.audio.synthesis import Synthesizer
+from mt3x.data.drums import draw_drum_pattern
+from mt3x.data.performance import PerformanceSettings, draw_excerpt
+from mt3x.data.random_music import RandomMusicSettings, draw_random_music
+from mt3x.data.scores import Score
+from mt3x.music.instruments import Granularity
+from mt3x.tokens.encode import encode_segment
+from mt3x.tokens.spec import NoteSpec
+from mt3x.tokens.vocabulary import EOS_ID, VocabularyConfig, build_codec, vocabulary_from_codec
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleConfig:
+    """What examples are made of.
+
+    Attributes:
+      segment_seconds: length of the segment; lead_seconds: of the audio before it.
+      score_share, random_share: chance of a score excerpt and of random notes; the rest is drums alone.
+      max_parts, max_polyphony, drums_probability: of the hardest music.
+      easy_until: share of the run in which these three still grow from one part, one voice and no drums.
+      detune_cents: whole-segment detuning is drawn from +- this (rendered audio only).
+      max_tokens: examples with more are drawn again, as are those with more than max_notes notes.
+    """
+
+    segment_seconds: float = 2.0
+    lead_seconds: float = 0.6
+    score_share: float = 0.68
+    random_share: float = 0.3
+    max_parts: int = 6
+    max_polyphony: int = 10
+    drums_probability: float = 0.2
+    easy_until: float = 0.25
+    detune_cents: float = 20.0
+    max_tokens: int = 256
+    max_notes: int = 128
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    spec: NoteSpec = NoteSpec.NOTES_WITH_TIES
+    granularity: Granularity = Granularity.MIDI_CLASS
+
+    @property
+    def total_seconds(self) -> float:
+        """Lead-in and segment."""
+        return self.lead_seconds + self.segment_seconds
+
+
+class SoundSource(Protocol):
+    """One set of instruments (a soundfont)."""
+
+    def sounding(self, notes: np.ndarray) -> np.ndarray:
+        """bool [K]: which notes can be heard; the others are left out of the music."""
+        ...
+
+    def sound(self, rng: np.random.Generator, notes: np.ndarray, seconds: float) -> dict[str, np.ndarray]:
+        """Arrays of the example from which the training step makes its samples.
+
+        Those named `note_...` are columns beside the notes, [K]; others are of one shape for all examples.
+        """
+        ...
+
+
+class RenderedSound:
+    """Audio rendered here and now: `samples` float32 [L + N]."""
+
+    def __init__(self, synthesizer: Synthesizer, detune_cents: float):
+        self._synthesizer, self._detune_cents = synthesizer, detune_cents
+
+    def sounding(self, notes: np.ndarray) -> np.ndarray:
+        """Whether the soundfont has a sample for each note."""
+        mask = np.zeros(len(notes), bool)
+        for is_drum in (False, True):
+            of_kind = notes["is_drum"] == is_drum
+            for program in np.unique(notes["program"][of_kind]):
+                mine = of_kind & (notes["program"] == program)
+                mask[mine] = self._synthesizer.sounding_pitches(int(program), is_drum)[notes["pitch"][mine]]
+        return mask
+
+    def sound(self, rng: np.random.Generator, notes: np.ndarray, seconds: float) -> dict[str, np.ndarray]:
+        """`samples`, detuned as a whole by a random amount."""
+        detune = rng.uniform(-self._detune_cents, self._detune_cents)
+        return {"samples": self._synthesizer.render(notes, seconds, detune_cents=detune)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One segment.
+
+    Attributes:
+      targets: int32 [T], ids with the end token.
+      notes: all that sound in lead-in and segment.
+      sound: what its `SoundSource` gave.
+    """
+
+    targets: np.ndarray
+    notes: np.ndarray
+    sound: dict[str, np.ndarray]
+
+
+class ExampleMaker:
+    """Draws examples; its sources hold synthesizers, so each process makes its own."""
+
+    def __init__(self, config: ExampleConfig, scores: Sequence[Score], sources: Sequence[SoundSource]):
+        self._config, self._scores, self._sources = config, scores, sources
+        self._codec = build_codec(config.vocabulary)
+        self._vocabulary = vocabulary_from_codec(self._codec)
+
+    def draw(self, rng: np.random.Generator, progress: float) -> Example:
+        """One example; `progress` 0..1 is how far the run is, which sets how hard the music is."""
+        config = self._config
+        difficulty = min(progress / config.easy_until, 1.0)
+        while True:
+            source = self._sources[rng.integers(len(self._sources))]
+            notes = self._draw_notes(rng, difficulty)
+            notes = notes[source.sounding(notes)]
+            indexes = encode_segment(
+                notes, config.lead_seconds, config.total_seconds, self._codec, config.spec, config.granularity
+            )
+            if len(indexes) < config.max_tokens and len(notes) <= config.max_notes:
+                break
+        targets = np.append(self._vocabulary.encode(indexes), EOS_ID).astype(np.int32)
+        return Example(targets, notes, source.sound(rng, notes, config.total_seconds))
+
+    def _draw_notes(self, rng: np.random.Generator, difficulty: float) -> np.ndarray:
+        """Notes of lead-in and segment, as hard as `difficulty` (0..1) allows."""
+        config = self._config
+        drums_probability = config.drums_probability * difficulty
+        kind = rng.random()
+        if kind < config.score_share:
+            settings = PerformanceSettings(
+                max_parts=1 + round((config.max_parts - 1) * difficulty), drums_probability=drums_probability
+            )
+            return draw_excerpt(self._scores, rng, config.total_seconds, settings)
+        if kind < config.score_share + config.random_share:
+            settings = RandomMusicSettings(
+                max_polyphony=1 + round((config.max_polyphony - 1) * difficulty),
+                drums_probability=drums_probability,
+            )
+            return draw_random_music(rng, config.total_seconds, settings)
+        return draw_drum_pattern(rng, config.total_seconds)

@@ -1,0 +1,85 @@
+"""The house's one rule: a room imports only from lower floors, and only the third-party packages it may.
+
+Both are read from the imports themselves, those inside functions included.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FLOORS = {
+    "music": 0,
+    **dict.fromkeys(("audio", "tokens", "model", "metrics", "score"), 1),
+    **dict.fromkeys(("runtime", "data"), 2),
+    **dict.fromkeys(("tasks", "bridges"), 3),
+    "apps": 4,
+}
+
+ALLOWED_PACKAGES = {
+    "music": {"numpy", "mido", "pretty_midi", "note_seq"},
+    "audio": {"numpy", "jax", "soundfile", "soxr", "fluidsynth"},
+    "tokens": {"numpy"},
+    "model": {"numpy", "jax", "flax"},
+    "metrics": {"numpy", "mir_eval", "matplotlib"},
+    "score": {"numpy", "jax", "flax", "partitura", "music21"},
+    "runtime": {
+        *{"numpy", "jax", "flax", "optax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
+        *{"matplotlib", "tensorboardX"},
+    },
+    "data": {"numpy", "jax", "tensorflow", "seqio", "tensorflow_datasets", "grain"},
+    "tasks": {"numpy", "tensorflow", "seqio", "tensorflow_datasets"},
+    "bridges": {"numpy", "jax", "flax", "t5x", "tensorflow", "apache_beam", "seqio"},
+    "apps": {"numpy", "gin", "optax"},
+    "": set(),
+}
+"""Third-party packages by room; "" is the package itself (`mt3x/__init__.py`, `mt3x/__main__.py`)."""
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    if parts[0] == "tasks":
+        return "tasks"
+    return parts[1] if len(parts) > 2 else ""
+
+
+def imported_modules(path: Path) -> list[str]:
+    """Absolute module names that a file imports anywhere; relative imports are not used in this project."""
+    modules = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules += [f"{node.module}.{alias.name}" for alias in node.names]
+    return modules
+
+
+SOURCES = sorted([*(ROOT / "mt3x").rglob("*.py"), *(ROOT / "tasks").rglob("*.py")])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_come_from_lower_floors(path):
+    room = room_of(path)
+    assert room in ALLOWED_PACKAGES, f"{room} is no room of the house; see FLOORS"
+    for module in imported_modules(path):
+        package, *rest = module.split(".")
+        if package == "mt3x":
+            other = rest[0] if rest else ""
+            if room and other in FLOORS and other != room:
+                assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports mt3x.{other}"
+        elif package not in sys.stdlib_module_names:
+            assert package in ALLOWED_PACKAGES[room], f"{room} may not import {package}"
+
+
+def test_every_source_file_is_read():
+    assert len(SOURCES) > 20
+    assert {room_of(path) for path in SOURCES} - {""} <= set(FLOORS)
+
+
+def test_an_upward_import_is_found(tmp_path):
+    (tmp_path / "sample.py").write_text("def f():\n    from mt3x.apps import cli\n    import torch\n")
+    assert imported_modules(tmp_path / "sample.py") == ["mt3x.apps.cli", "torch"]
