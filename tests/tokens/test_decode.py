@@ -156,7 +156,7 @@ def test_stale_ties_of_the_original_come_back_as_invalid_events(golden, notes_fr
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_decoding_undoes_encoding(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes(on_grid=True, min_steps=1)))
     notes["end"][notes["is_drum"]] = notes["start"][notes["is_drum"]] + 0.01
@@ -172,7 +172,7 @@ def test_decoding_undoes_encoding(random_notes, data):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_off_the_grid_times_return_within_half_a_step_and_nothing_is_invalid(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes(programs=(0,))))
     decoded, report = clean_round_trip(notes, CODEC, TIES, data.draw(st.sampled_from([32, 100, 256])))
@@ -186,7 +186,7 @@ def test_off_the_grid_times_return_within_half_a_step_and_nothing_is_invalid(ran
     st.booleans(),
     st.data(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_stream_makes_decoding_raise(segments, spec, mt3_compatible, data):
     start = st.floats(0, 1e4) | st.sampled_from([0.0, 2.04])
     starts = data.draw(st.lists(start, min_size=len(segments), max_size=len(segments)))
@@ -200,7 +200,7 @@ def test_no_stream_makes_decoding_raise(segments, spec, mt3_compatible, data):
 @given(
     st.lists(st.sampled_from([0, 3, 50, 1000, 1061, 1062, 1129, 1200, 1257, 1258, 1300, 1422]), max_size=60)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_likely_tokens_in_any_order_make_sound_notes(tokens):
     for mt3_compatible in (False, True):
         notes, _ = decode_segments(

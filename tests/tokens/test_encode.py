@@ -165,7 +165,7 @@ def test_steps_are_floored_without_accidents():
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_one_segment_equals_the_same_segment_of_the_whole(random_notes, data):
     notes = data.draw(random_notes())
     spec = data.draw(st.sampled_from(NoteSpec))

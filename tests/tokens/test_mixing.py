@@ -95,7 +95,7 @@ def test_a_mix_of_one_is_itself(random_notes, data):
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_mix_of_targets_decodes_to_the_notes_of_all_tracks(random_notes, data):
     keep_redundant = data.draw(st.booleans())
     tracks = []
