@@ -2,15 +2,15 @@
 
     python benchmarks/tokenization.py [--mt3 PATH_TO_MT3_CHECKOUT] [--notes 20000] [--minutes 10]
 
-CPU time of this process (time.process_time), best of 7 runs; of MT3 best of 3, or its only run with ties. MT3's
-part is turning a NoteSequence into indexed events (`note_sequence_to_onsets_and_offsets_and_programs`, then
-`encode_and_index_events`): plain Python, for which tensorflow, seqio and t5 are replaced by stubs if absent
-(note_seq must be installed). Its later stages (cutting, run lengths, redundancy) run as TensorFlow graphs and are
-NOT counted for it; `encode_segments` does them too.
+CPU time of this process (time.process_time), best of 7 runs; of MT3 best of 3, or its only run with ties.
+MT3's part is turning a NoteSequence into indexed events (`note_sequence_to_onsets_and_offsets_and_programs`,
+then `encode_and_index_events`): plain Python, for which tensorflow, seqio and t5 are replaced by stubs if absent
+(note_seq must be installed). Its later stages (cutting, run lengths, redundancy) run as TensorFlow graphs and
+are NOT counted for it; `encode_segments` does them too.
 
-Measured on one shared core, numpy 2.4, 20,000 notes in 10 minutes: MT3 0.44 s without ties, 29 times as long as
-`encode_segments` and 23 times as long as `index_events`, which returns the same arrays; with ties 32 s, 1900 and
-460 times as long.
+Measured on one shared core, NumPy 2.4, 20,000 notes in 10 minutes: without ties MT3 takes 0.44 s, 29 times as
+long as `encode_segments` and 23 times as long as `index_events`, which returns the same arrays; with ties 32 s,
+1900 and 460 times as long.
 """
 
 import argparse
