@@ -119,11 +119,12 @@ def trim_overlapping_notes(notes: np.ndarray) -> np.ndarray:
 
 
 def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
-    """Ends the notes of ONE instrument where its sustain pedal lets them end, which is mostly later.
+    """Lengthens the notes of ONE instrument that are released while its sustain pedal is down.
 
-    A note released under the pedal sounds on until the pedal is lifted or the music (the last note or pedal
-    event) ends. While the pedal is down, striking a pitch again ends what sounds of that pitch. A pedal that
-    moves at the moment of a release or an onset counts as moved before it. Drum hits are left alone.
+    A note released under the pedal sounds on until the pedal is lifted, the same pitch is struck again, or the
+    music (the last note or pedal event) ends. A pitch struck again under the pedal also ends a note of that pitch
+    whose key is still down; of notes of one pitch struck together under the pedal, the last one given stays. A
+    pedal that moves at the moment of a release or onset counts as moved before it. Drum hits are left alone.
 
     Args:
       notes: the instrument's notes.
@@ -133,21 +134,29 @@ def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
     sustained = notes.copy()
     if not len(notes) or not len(pedal):
         return sustained
-    pedal = pedal[np.argsort(pedal[:, 0], kind="stable")]
-    end_of_music = max(total_seconds(notes), float(pedal[-1, 0]))
-    is_down = pedal[:, 1] >= SUSTAIN_PEDAL_THRESHOLD
-    lift_times = pedal[~is_down, 0]
+    # At one moment the pedal goes down before it goes up, as note-seq orders it.
+    is_up = pedal[:, 1] < SUSTAIN_PEDAL_THRESHOLD
+    order = np.lexsort((is_up, pedal[:, 0]))
+    pedal_times, is_down = pedal[order, 0], ~is_up[order]
+    lift_times = pedal_times[~is_down]
+    pitched = ~notes["is_drum"]
+    end_of_music = max(total_seconds(notes[pitched]), float(pedal_times[-1]))
 
-    def is_down_at(times: np.ndarray) -> np.ndarray:
-        latest = np.searchsorted(pedal[:, 0], times, side="right") - 1
+    def is_pedal_down(times: np.ndarray) -> np.ndarray:
+        latest = np.searchsorted(pedal_times, times, side="right") - 1
         return (latest >= 0) & is_down[latest]
 
+    held = is_pedal_down(notes["end"]) & pitched
     next_lift = np.append(lift_times, end_of_music)[np.searchsorted(lift_times, notes["end"], side="right")]
-    end = np.where(is_down_at(notes["end"]), np.maximum(next_lift, notes["end"]), notes["end"])
-    is_struck_again = is_down_at(notes["start"]) & ~notes["is_drum"]
-    for pitch in np.unique(notes["pitch"]):
-        mine = notes["pitch"] == pitch
-        onsets = np.append(np.sort(notes["start"][mine & is_struck_again]), np.inf)
-        end[mine] = np.minimum(end[mine], onsets[np.searchsorted(onsets, notes["start"][mine], side="right")])
-    sustained["end"] = np.where(notes["is_drum"], notes["end"], end)
-    return sustained
+    sustained["end"][held] = np.maximum(next_lift, notes["end"])[held]
+
+    # The next onset of the same pitch under the pedal ends whatever still sounds of it.
+    by_pitch = np.lexsort((notes["start"], notes["pitch"], notes["is_drum"]))[: pitched.sum()]
+    pitch, start = notes["pitch"][by_pitch], notes["start"][by_pitch]
+    strikes = np.flatnonzero(is_pedal_down(start))
+    following = np.append(strikes, -1)[np.searchsorted(strikes, np.arange(len(by_pitch)), side="right")]
+    is_struck = (following >= 0) & (pitch[following] == pitch)
+    struck_again = np.full(len(notes), np.inf)
+    struck_again[by_pitch] = np.where(is_struck, start[following], np.inf)
+    sustained["end"] = np.minimum(sustained["end"], struck_again)
+    return sustained[struck_again > notes["start"]]

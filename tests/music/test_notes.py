@@ -224,3 +224,13 @@ def test_unsound_note_is_named_by_its_position(change, message):
 def test_what_is_not_notes_is_refused(value, description):
     with pytest.raises(ValueError, match=rf"1-D array of NOTE_DTYPE, .*{description}"):
         validate_notes(value)
+
+
+def test_of_notes_struck_together_under_the_pedal_the_last_one_stays():
+    notes = make_notes([1.0, 1.0], [1.5, 1.2], [60, 60], [80, 90])
+    assert apply_sustain(notes, [[0.5, 127], [2.0, 0]])["velocity"].tolist() == [90]
+
+
+def test_a_pedal_that_goes_down_and_up_at_once_is_up():
+    notes = make_notes(0.0, 1.0, 60)
+    assert apply_sustain(notes, [[0.5, 0], [0.5, 127], [3.0, 0]])["end"].tolist() == [1.0]
