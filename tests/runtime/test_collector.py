@@ -1,0 +1,149 @@
+"""Tokens here are written by hand or by the encoder; no network is needed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.music.notes import make_notes
+from mt3x.runtime.collector import NoteCollector
+from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.tokens.codec import Event
+from mt3x.tokens.spec import NoteSpec
+from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
+
+# Segments of exactly one second.
+CONFIG = TranscriptionConfig(spectrogram=SpectrogramConfig(hop_width=160), segment_frames=100)
+CODEC = build_codec(CONFIG.vocabulary)
+
+
+def ids(*events):
+    return np.array([NUM_SPECIAL_IDS + CODEC.encode_event(Event(*event)) for event in events] + [EOS_ID])
+
+
+TIE, ON, OFF = ("tie", 0), ("velocity", 1), ("velocity", 0)
+
+
+def pitch(value):
+    return ("pitch", value)
+
+
+def shift(value):
+    return ("shift", value)
+
+
+def collect(segments, config=CONFIG):
+    """What becomes final after each segment, and the rest."""
+    collector = NoteCollector(config)
+    taken = []
+    for i, segment in enumerate(segments):
+        collector.add(segment, i * config.segment_frames)
+        taken.append(collector.take_final())
+    return [*taken, collector.take_rest()], collector.notes()[0]
+
+
+def test_note_is_final_once_it_has_ended():
+    taken, _ = collect([ids(TIE, shift(10), ON, pitch(60), shift(50), OFF, pitch(60)), ids(TIE)])
+    assert [len(notes) for notes in taken] == [1, 0, 0]
+    assert taken[0]["end"].tolist() == [0.5]
+
+
+def test_note_that_is_held_over_the_edge_waits():
+    segments = [ids(TIE, ON, pitch(60)), ids(pitch(60), TIE, shift(30), OFF, pitch(60)), ids(TIE)]
+    taken, _ = collect(segments)
+    assert [len(notes) for notes in taken] == [0, 1, 0, 0]
+    assert taken[1]["end"].tolist() == [1.3]
+
+
+def test_note_that_is_not_held_ends_at_the_edge_and_is_final_a_segment_later():
+    taken, _ = collect([ids(TIE, ON, pitch(60)), ids(TIE), ids(TIE)])
+    assert [len(notes) for notes in taken] == [0, 1, 0, 0]
+    assert taken[1]["end"].tolist() == [1.0]
+
+
+def test_silence_ends_what_sounds():
+    collector = NoteCollector(CONFIG)
+    collector.add(ids(TIE, ON, pitch(60)), 0)
+    collector.add_silence(100)
+    notes, report = collector.notes()
+    assert notes["end"].tolist() == [1.0] and report.invalid_events == 0
+
+
+def test_silence_is_no_event_where_there_are_no_ties():
+    collector = NoteCollector(TranscriptionConfig(spec=NoteSpec.ONSETS))
+    collector.add_silence(0)
+    notes, report = collector.notes()
+    assert len(notes) == 0 and report.invalid_events == 0
+
+
+def test_note_waits_for_a_restrike_that_would_be_merged_into_it():
+    config = TranscriptionConfig(
+        spectrogram=CONFIG.spectrogram, segment_frames=100, merge_restrikes_seconds=0.1
+    )
+    segments = [
+        ids(TIE, shift(95), ON, pitch(60), shift(97), OFF, pitch(60)),
+        ids(TIE, shift(3), ON, pitch(60), shift(20), OFF, pitch(60)),
+    ]
+    taken, _ = collect(segments, config)
+    assert [len(notes) for notes in taken] == [0, 1, 0]
+    assert taken[1]["start"].tolist() == [0.95] and taken[1]["end"].tolist() == [1.2]
+
+
+def test_without_segments_there_are_no_notes():
+    collector = NoteCollector(CONFIG)
+    assert len(collector.take_final()) == 0 and len(collector.take_rest()) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    data=st.data(),
+    gap=st.sampled_from([0.0, 0.1]),
+    spec=st.sampled_from(list(NoteSpec)),
+    mt3_compatible=st.booleans(),
+)
+def test_notes_taken_on_the_way_are_all_notes_whatever_the_tokens(data, gap, spec, mt3_compatible):
+    config = TranscriptionConfig(
+        spectrogram=CONFIG.spectrogram, segment_frames=100, spec=spec, merge_restrikes_seconds=gap
+    )
+    likely = [TIE, ON, OFF, pitch(60), pitch(61), ("program", 40), ("drum", 36)]
+    likely += [shift(step) for step in (1, 5, 50, 99, 100, 101, 250)]
+    event = st.sampled_from([int(ids(event)[0]) for event in likely] + [0, 2, 1500])
+    collector = NoteCollector(config, mt3_compatible)
+    taken = []
+    for i in range(data.draw(st.integers(1, 5))):
+        collector.add(np.array(data.draw(st.lists(event, max_size=25)), np.int32), 100 * i)
+        if data.draw(st.booleans()):
+            taken.append(collector.take_final())
+    together = np.concatenate([*taken, collector.take_rest()])
+    expected, _ = collector.notes()
+    assert sorted(together.tolist()) == sorted(expected.tolist())
+
+
+def test_times_count_from_the_floored_segment_start():
+    config = TranscriptionConfig(spectrogram=SpectrogramConfig(hop_width=256), segment_frames=128)
+    collector = NoteCollector(config)
+    collector.add(ids(TIE), 0)
+    collector.add(ids(TIE, ON, pitch(60), shift(10), OFF, pitch(60)), 128)  # 2.048 s
+    notes, _ = collector.notes()
+    np.testing.assert_array_equal(notes, make_notes([2.04], [2.14], 60, velocity=127))
+
+
+def test_broken_spec_of_events_is_counted():
+    collector = NoteCollector(CONFIG)
+    collector.add(ids(TIE, TIE), 0)
+    assert collector.notes()[1].invalid_events == 1
+
+
+@pytest.mark.parametrize("mt3_compatible", [False, True])
+def test_mt3_compatible_starts_segments_where_mt3_does(mt3_compatible):
+    # Frame 256 * 25 of 128 samples at 16 kHz is at 51.2 s; float32 floors some such starts 10 ms early.
+    config = TranscriptionConfig()
+    early = 0
+    collector = NoteCollector(config, mt3_compatible)
+    for segment in range(600):
+        collector.add(ids(TIE, ON, pitch(60), shift(10), OFF, pitch(60)), 256 * segment)
+    starts = np.round(collector.notes()[0]["start"], 2)
+    exact = np.floor(np.arange(600) * 204.8 + 1e-6) / 100
+    early = int((starts < exact - 1e-3).sum())
+    assert early == (24 if mt3_compatible else 0)
