@@ -1,4 +1,4 @@
-"""Packaging of mt3x: the core install transcribes; extras add training, notation, serving, notebooks and tests."""
+"""Packaging of mt3x: the core install transcribes; extras add training, notebooks and tests."""
 
 import re
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""seqio tasks for transcription data sets, imported as `mt3x.tasks`. Importing this package registers nothing."""
+"""seqio tasks for transcription data sets, imported as `mt3x.tasks`; importing this registers nothing."""

@@ -18,7 +18,8 @@ from mt3x.data.drums import draw_drum_pattern
 from mt3x.data.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.scores import Score
-from mt3x.music.instruments import Granularity
+from mt3x.music.instruments import Granularity, apply_granularity
+from mt3x.music.notes import trim_overlapping_notes
 from mt3x.tokens.encode import encode_segment
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import EOS_ID, VocabularyConfig, build_codec, vocabulary_from_codec
@@ -126,8 +127,15 @@ class ExampleMaker:
             source = self._sources[rng.integers(len(self._sources))]
             notes = self._draw_notes(rng, difficulty)
             notes = notes[source.sounding(notes)]
+            # Instruments that become one by granularity cannot hold one pitch twice.
+            played = trim_overlapping_notes(apply_granularity(notes, config.granularity))
             indexes = encode_segment(
-                notes, config.lead_seconds, config.total_seconds, self._codec, config.spec, config.granularity
+                played,
+                config.lead_seconds,
+                config.total_seconds,
+                self._codec,
+                config.spec,
+                config.granularity,
             )
             if len(indexes) < config.max_tokens and len(notes) <= config.max_notes:
                 break

@@ -121,10 +121,11 @@ def trim_overlapping_notes(notes: np.ndarray) -> np.ndarray:
 def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
     """Lengthens the notes of ONE instrument that are released while its sustain pedal is down.
 
-    A note released under the pedal sounds on until the pedal is lifted, the same pitch is struck again, or the
-    music (the last note or pedal event) ends. A pitch struck again under the pedal also ends a note of that pitch
-    whose key is still down; of notes of one pitch struck together under the pedal, the last one given stays. A
-    pedal that moves at the moment of a release or onset counts as moved before it. Drum hits are left alone.
+    A note released under the pedal sounds on until the pedal is lifted, the same pitch is struck again, or
+    the music (the last note or pedal event) ends. A pitch struck again under the pedal also ends a note of
+    that pitch whose key is still down; of notes of one pitch struck together under the pedal, the last one
+    given stays. A pedal that moves at the moment of a release or onset counts as moved before it. Drum hits
+    are left alone.
 
     Args:
       notes: the instrument's notes.

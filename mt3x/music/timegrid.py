@@ -17,6 +17,14 @@ def seconds_to_steps(seconds: npt.ArrayLike, steps_per_second: int) -> np.ndarra
     return np.rint(np.asarray(seconds, np.float64) * steps_per_second).astype(np.int64)
 
 
+def floor_to_steps(seconds: npt.ArrayLike, steps_per_second: int) -> np.ndarray:
+    """The step in which each time lies: int64, same shape.
+
+    A time within a thousandth of a step below a step counts as that step: 2.04 in float32 is step 204.
+    """
+    return np.floor(np.asarray(seconds, np.float64) * steps_per_second + 1e-3).astype(np.int64)
+
+
 def steps_to_seconds(steps: npt.ArrayLike, steps_per_second: int) -> np.ndarray:
     """Times of steps in seconds: float64, same shape."""
     return np.asarray(steps, np.int64) / float(steps_per_second)

@@ -20,7 +20,9 @@ def split_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     """
     size = next(iter(batch.values())).shape[0]
     if size % mesh.size:
-        raise ValueError(f"a batch of {size} cannot be split over {mesh.size} devices; use a multiple of {mesh.size}")
+        raise ValueError(
+            f"a batch of {size} cannot be split over {mesh.size} devices; use a multiple of {mesh.size}"
+        )
     return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
 
 

@@ -11,12 +11,15 @@ caller's `prepare` makes samples from.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from mt3x.audio.logmel import log_mel
 from mt3x.model.frame_head import FrameHead
@@ -80,7 +83,9 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
     }
 
 
-def frame_loss(logits: dict[str, jax.Array], rolls: dict[str, jax.Array], onset_positive_weight: float) -> jax.Array:
+def frame_loss(
+    logits: dict[str, jax.Array], rolls: dict[str, jax.Array], onset_positive_weight: float
+) -> jax.Array:
     """Binary cross-entropy of the rolls, summed over pitches and classes, mean over frames: a float32 scalar."""
     total = jnp.zeros((), jnp.float32)
     for name, target in rolls.items():
@@ -98,6 +103,7 @@ def make_train_step(
     average_decay: float,
     total_steps: int,
     prepare: Prepare,
+    mesh: Mesh,
 ) -> Callable[[TrainState, Batch, jax.Array, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """The jitted update `(state, batch, key, resources) -> (state, measurements)`.
 
@@ -109,14 +115,25 @@ def make_train_step(
     network, head = Transformer(config.network), FrameHead(NUM_CLASSES)
     frames_per_second = config.spectrogram.sample_rate / config.spectrogram.hop_width
 
+    # XLA would gather the whole batch on every device for an FFT; shard_map keeps each device to its share.
+    @functools.partial(jax.shard_map, mesh=mesh, in_specs=(P(), P("data"), P()), out_specs=P("data"))
+    def hear(key: jax.Array, batch: Batch, resources: Any) -> jax.Array:
+        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
+
     def loss(params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array):
         sample_key, dropout_key = jax.random.split(key)
-        mel = log_mel(prepare(sample_key, batch, resources), batch["num_frames"], config.spectrogram)
+        mel = hear(sample_key, batch, resources)
         variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
         encoded = network.apply(variables, mel, deterministic=False, rngs=rngs, method=Transformer.encode)
         targets = batch["targets"]
         logits = network.apply(
-            variables, encoded, shift_right(targets), deterministic=False, rngs=rngs, method=Transformer.decode
+            variables,
+            encoded,
+            shift_right(targets),
+            deterministic=False,
+            rngs=rngs,
+            method=Transformer.decode,
         )
         weights = (targets > 0).astype(jnp.float32)
         tokens, z, count = token_loss(logits, targets, weights, loss_config.z_loss)

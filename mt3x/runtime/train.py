@@ -121,6 +121,7 @@ def train(
         train_config.optimizer.average_decay,
         train_config.total_steps,
         prepare,
+        mesh,
     )
     resources = replicate(resources, mesh)
     key = replicate(jax.random.key(train_config.seed + 1), mesh)
@@ -150,7 +151,9 @@ def train(
 def _claim_directory(directory: Path, config: TranscriptionConfig) -> None:
     path = directory / CONFIG_FILE
     if path.exists() and TranscriptionConfig.from_json(path.read_text(), str(path)) != config:
-        raise ValueError(f"{directory} holds a run of another configuration ({path}); choose another directory")
+        raise ValueError(
+            f"{directory} holds a run of another configuration ({path}); choose another directory"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     path.write_text(config.to_json())
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mt3x.music.instruments import Granularity, map_programs
-from mt3x.music.timegrid import seconds_to_steps
+from mt3x.music.timegrid import floor_to_steps, seconds_to_steps
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import num_velocity_bins_from_codec, velocity_to_bin
@@ -29,14 +29,6 @@ ABSENT = -1
 """In a table of tokens: nothing is said here."""
 
 _NUM_PITCHES = 128
-
-
-def floor_to_steps(seconds: npt.ArrayLike, steps_per_second: int) -> np.ndarray:
-    """The step in which each time lies: int64, same shape.
-
-    A time within a thousandth of a step below a step counts as that step: 2.04 in float32 is step 204.
-    """
-    return np.floor(np.asarray(seconds, np.float64) * steps_per_second + 1e-3).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import empty_notes, make_notes, trim_overlapping_notes
-from mt3x.music.timegrid import segment_start_seconds
+from mt3x.music.timegrid import floor_to_steps, segment_start_seconds
 from mt3x.tokens.codec import Event
-from mt3x.tokens.encode import encode_segment, encode_segments, floor_to_steps
+from mt3x.tokens.encode import encode_segment, encode_segments
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
 
