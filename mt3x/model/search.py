@@ -25,8 +25,8 @@ from mt3x.model.transformer import DecoderMemory, Transformer, empty_cache
 
 PAD_ID = 0
 EOS_ID = 1
-CACHE_LENGTHS = (64, 128, 256, 512)
-"""Lengths at which the cache grows, below the longest length itself."""
+CACHE_LENGTHS = (128, 256, 512)
+"""Lengths at which the cache grows. Each costs a compilation (about 1 s for small networks on two cores)."""
 
 # T5X's "impossible": not an infinity, so that sums stay numbers.
 _WORST_SCORE = -1e7
@@ -284,7 +284,7 @@ class SearchState(NamedTuple):
 
 
 def start_search(policy: Policy, cache: Any, batch_size: int, max_length: int, rng: jax.Array) -> SearchState:
-    """A search before its first position; every array of `cache` is [B, K, ...]."""
+    """A search before its first position; every array of `cache` is [B * K, ...]."""
     ids = jnp.full((batch_size, policy.num_beams), PAD_ID, jnp.int32)
     return SearchState(jnp.int32(0), ids, cache, policy.start(batch_size, max_length), rng)
 
@@ -301,7 +301,9 @@ def continue_search(step: Step, policy: Policy, state: SearchState, end: int) ->
         choice = policy.extend(hypotheses, logits, position, jax.random.fold_in(key, position))
         sources = choice.sources
         if sources is not None:
-            cache = jax.tree.map(lambda x: _take_beams(x, sources), cache)
+            # Rows of the cache are [B * K].
+            rows = jnp.arange(len(sources))[:, jnp.newaxis] * policy.num_beams + sources
+            cache = jax.tree.map(lambda x: jnp.take(x, rows.reshape(-1), axis=0), cache)
         return SearchState(position + 1, choice.ids, cache, choice.hypotheses, key)
 
     return jax.lax.while_loop(is_needed, advance, state)
@@ -356,7 +358,7 @@ def _start(
     model: Transformer, policy: Policy, max_length: int, params: Any, encoded: jax.Array, rng: jax.Array
 ) -> tuple[DecoderMemory, SearchState]:
     memory = model.apply({"params": params}, encoded, method=Transformer.project_memory)
-    cache = empty_cache(model.config, len(encoded), policy.num_beams, 0)
+    cache = empty_cache(model.config, len(encoded) * policy.num_beams, 0)
     return memory, start_search(policy, cache, len(encoded), max_length, rng)  # pyright: ignore
 
 
@@ -367,9 +369,8 @@ def _continue(
     """Goes on with a cache of `length`, up to that position; also says whether all rows are done."""
 
     def grow(x: jax.Array) -> jax.Array:
-        return jnp.pad(
-            x, ((0, 0), (0, 0), (0, 0), (0, length - x.shape[3]), (0, 0))
-        )  # [B, K, H, L, head_dim]
+        missing = length - x.shape[2]  # x: [B * K, H, L, head_dim]
+        return jnp.pad(x, ((0, 0), (0, 0), (0, missing), (0, 0)))
 
     def step(ids: jax.Array, position: jax.Array, cache: tuple[KeyValues, ...]) -> Any:
         return model.apply({"params": params}, ids, position, memory, cache, method=Transformer.decode_step)

@@ -103,17 +103,17 @@ class DecoderLayer(nn.Module):
     def step(
         self, x: jax.Array, memory: KeyValues, cache: KeyValues, position: jax.Array
     ) -> tuple[jax.Array, KeyValues]:
-        """One position: x [B, K, D], cache [B, K, H, L, head_dim], position int32 [] -> [B, K, D], cache."""
-        y = self.pre_self_attention_layer_norm(x)[:, :, jnp.newaxis]  # [B, K, 1, D]
-        new = self.self_attention.keys_values(y)  # [B, K, H, 1, head_dim]
-        start = (0, 0, 0, position, 0)
+        """One position: x [B, K, D], cache [B * K, H, L, head_dim], position int32 [] -> [B, K, D], cache."""
+        y = self.pre_self_attention_layer_norm(x).reshape(-1, 1, x.shape[-1])  # [B * K, 1, D]
+        new = self.self_attention.keys_values(y)  # [B * K, H, 1, head_dim]
+        start = (0, 0, position, 0)
         cache = KeyValues(
             jax.lax.dynamic_update_slice(cache.key, new.key, start),
             jax.lax.dynamic_update_slice(cache.value, new.value, start),
         )
         visible = jnp.arange(cache.key.shape[-2]) <= position  # [L]
-        y = self.self_attention(y, cache, visible[jnp.newaxis, jnp.newaxis, jnp.newaxis, jnp.newaxis])
-        return self._finish(x, y[:, :, 0], memory, True), cache
+        y = self.self_attention(y, cache, visible[jnp.newaxis, jnp.newaxis, jnp.newaxis])
+        return self._finish(x, y.reshape(x.shape), memory, True), cache
 
     def _finish(self, x: jax.Array, attended: jax.Array, memory: KeyValues, deterministic: bool) -> jax.Array:
         # Beams of a segment share its memory: they stand where the positions stand, [B, K or T, D].
@@ -242,10 +242,8 @@ class Transformer(nn.Module):
         return self.decoder.step(ids, position, memory, cache)
 
 
-def empty_cache(
-    config: TransformerConfig, batch_size: int, num_beams: int, length: int
-) -> tuple[KeyValues, ...]:
-    """A cache for `length` positions: per decoder layer zeros [B, K, H, L, head_dim] in the compute dtype."""
-    shape = (batch_size, num_beams, config.num_heads, length, config.head_dim)
+def empty_cache(config: TransformerConfig, num_rows: int, length: int) -> tuple[KeyValues, ...]:
+    """A cache for `length` positions: zeros [B * K, H, L, head_dim] for each decoder layer, in its dtype."""
+    shape = (num_rows, config.num_heads, length, config.head_dim)
     zeros = jnp.zeros(shape, config.dtype)
     return tuple(KeyValues(zeros, zeros) for _ in range(config.num_decoder_layers))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mt3x.model.config import TINY, TransformerConfig
-from mt3x.model.layers import Attention, KeyValues, Mlp, RMSNorm, sinusoid_table
+from mt3x.model.layers import Attention, Mlp, RMSNorm, sinusoid_table
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -28,18 +28,25 @@ def test_rms_norm_divides_by_root_mean_square_only():
 
 
 def test_row_that_sees_nothing_attends_everywhere_equally():
-    attention = Attention(TINY)
-    x = jax.random.normal(jax.random.key(0), (1, 3, TINY.emb_dim))
-    variables = attention.init(
-        jax.random.key(1), x, method=lambda module, x: module(x, module.keys_values(x))
-    )
-    key, value = attention.apply(variables, x, method=Attention.keys_values)
-    blind = attention.apply(variables, x, KeyValues(key, value), jnp.zeros((1, 1, 3, 3), bool))
-    mean = KeyValues(key, jnp.broadcast_to(value.mean(axis=-2, keepdims=True), value.shape))
-    np.testing.assert_allclose(blind, attention.apply(variables, x, mean), atol=1e-5)
+    draw = np.random.RandomState(0).randn
+    kernels = {
+        name: {"kernel": draw(64, 64).astype(np.float32) / 8} for name in ("query", "key", "value", "out")
+    }
+    x = draw(1, 3, 64).astype(np.float32)
+
+    @jax.jit
+    def attend(x):
+        attention = Attention(TINY).bind({"params": kernels})
+        return attention(x, attention.keys_values(x), jnp.zeros((1, 1, 3, 3), bool))
+
+    value = x @ kernels["value"]["kernel"]
+    mean = np.broadcast_to(value.mean(axis=1, keepdims=True), value.shape)
+    np.testing.assert_allclose(attend(x), mean @ kernels["out"]["kernel"], atol=1e-5)
 
 
 def test_one_activation_makes_a_plain_mlp_named_wi():
     config = TransformerConfig(emb_dim=8, mlp_dim=16, mlp_activations=("relu",))
-    variables = Mlp(config).init(jax.random.key(0), jnp.ones((1, 2, 8)), True)
+    variables = jax.eval_shape(
+        lambda key: Mlp(config).init(key, jnp.ones((1, 2, 8)), True), jax.random.key(0)
+    )
     assert set(variables["params"]) == {"wi", "wo"}

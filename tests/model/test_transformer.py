@@ -8,14 +8,15 @@ import json
 import zlib
 from pathlib import Path
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.errors import InvalidRngError
 from flax.traverse_util import flatten_dict
 
 from mt3x.model.config import SMALL, TINY, TransformerConfig
+from mt3x.model.layers import sinusoid_table
 from mt3x.model.transformer import Transformer, empty_cache, shift_right
 from mt3x.runtime.loss import token_loss
 
@@ -99,7 +100,7 @@ def test_cached_steps_equal_all_positions_at_once(model, params, golden):
             )
             return cache, logits[:, 0]
 
-        cache = empty_cache(TINY, 3, 1, 64)  # longer than needed: unwritten positions stay unseen
+        cache = empty_cache(TINY, 3, 64)  # longer than needed: unwritten positions stay unseen
         _, stepped = jax.lax.scan(step, cache, jnp.arange(48))
         return full, jnp.swapaxes(stepped, 0, 1)
 
@@ -107,19 +108,28 @@ def test_cached_steps_equal_all_positions_at_once(model, params, golden):
     np.testing.assert_allclose(stepped, full, atol=2e-5)
 
 
-def test_dropout_needs_a_key_and_changes_the_logits(model, params, golden):
-    inputs, ids = golden["encoder_input_tokens"][:1], golden["decoder_input_tokens"][:1, :8]
+def test_dropout_needs_a_key_and_changes_the_logits():
+    model = Transformer(TransformerConfig(**{**vars(TINY), "num_encoder_layers": 0, "num_decoder_layers": 1}))
+    inputs, ids = np.ones((1, 8, 512), np.float32), np.zeros((1, 4), np.int32)
+    variables = random_variables(model)
 
     @jax.jit
     def logits_with(key):
-        return model.apply({"params": params}, inputs, ids, deterministic=False, rngs={"dropout": key})
+        return model.apply(variables, inputs, ids, deterministic=False, rngs={"dropout": key})
 
     first, again, other = (logits_with(jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
-    assert not np.allclose(first, golden["logits"][:1, :8])
-    with pytest.raises(flax.errors.InvalidRngError):
-        model.apply({"params": params}, inputs, ids, deterministic=False)
+    with pytest.raises(InvalidRngError):
+        jax.eval_shape(lambda: model.apply(variables, inputs, ids, deterministic=False))
+
+
+def random_variables(model):
+    """Weights of unit gain; quicker than a compiled `init`."""
+    ids = jnp.zeros((1, 4), jnp.int32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, model.config.input_depth)), ids)
+    draw = np.random.RandomState(0).randn
+    return jax.tree.map(lambda leaf: (draw(*leaf.shape) / leaf.shape[0] ** 0.5).astype(np.float32), shapes)
 
 
 def test_bfloat16_computes_near_float32_with_float32_parameters(params, golden):
@@ -141,12 +151,17 @@ def test_bfloat16_computes_near_float32_with_float32_parameters(params, golden):
 
 
 def test_logits_via_embedding_share_one_table():
-    model = Transformer(TransformerConfig(**{**vars(TINY), "logits_via_embedding": True}))
-    inputs, ids = jnp.ones((1, 8, 512)), jnp.zeros((1, 4), jnp.int32)
-    logits, variables = jax.jit(model.init_with_output)(jax.random.key(0), inputs, ids)
-    assert "logits_dense" not in variables["params"]["decoder"]
-    assert logits.shape == (1, 4, TINY.vocab_size)
-    assert 0.5 < float(jnp.std(logits)) < 2.0
+    sizes = {**vars(TINY), "num_encoder_layers": 0, "num_decoder_layers": 0, "logits_via_embedding": True}
+    model = Transformer(TransformerConfig(**sizes))
+    variables = random_variables(model)
+    assert set(variables["params"]["decoder"]) == {"token_embedder", "decoder_norm"}
+    variables["params"]["decoder"]["decoder_norm"]["scale"] = np.ones(64, np.float32)
+    table = np.random.RandomState(1).randn(1536, 64).astype(np.float32)  # as initialised: unit variance
+    variables["params"]["decoder"]["token_embedder"]["embedding"] = table
+    logits = jax.jit(model.apply)(variables, jnp.ones((1, 8, 512)), jnp.array([[5, 6]]))
+    x = table[[5, 6]] + sinusoid_table(2, 64)
+    x /= np.sqrt((x**2).mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(logits[0], x @ table.T / 8.0, atol=1e-4)  # 8 = sqrt(64): unit variance again
 
 
 def test_shift_right_makes_t5xs_decoder_inputs(golden):
