@@ -19,6 +19,7 @@ COMMANDS = {
     "transcribe": "turn recordings into MIDI, JSON or CSV",
     "checkpoint": "inspect or convert a checkpoint",
     "train": "train a model",
+    "prepare": "pack data for training",
 }
 """What `mt3x --help` says of each command."""
 
