@@ -1,0 +1,213 @@
+"""Orbax checkpoints, the format that training writes: any tree of arrays, whole or not at all.
+
+A save goes to a temporary folder that is renamed when complete, so that a killed run keeps its last finished
+checkpoint. Source: orbax-checkpoint's StandardCheckpointer. Nothing is pickled.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mt3x.runtime.checkpoints.errors import CheckpointError
+from mt3x.runtime.checkpoints.find import ORBAX, find_checkpoint, latest_step, steps_in
+from mt3x.runtime.checkpoints.folder import (
+    UNFINISHED,
+    Folder,
+    check_new_place,
+    new_folder,
+    tensorstore_reason,
+)
+from mt3x.runtime.checkpoints.tree import check_shapes
+
+PARAMS_KEYS = ("average", "params")
+"""The parts of a training state that can be its weights; one transcribes with the first that is there."""
+
+_VALUES_FILE = "values.json"
+
+
+def save_orbax(path: str | os.PathLike[str], tree: Any) -> None:
+    """Writes a tree (dicts, dataclasses, optax states, ...) of arrays and numbers; returns when it is on the
+    disk.
+
+    Raises:
+      CheckpointError: `path` exists already, ends like an unfinished folder, or is in a bucket.
+    """
+    import orbax.checkpoint as ocp
+
+    final = check_new_place(path)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(final, tree)
+
+
+def restore_orbax(path: str | os.PathLike[str], target: Any = None) -> Any:
+    """Reads an Orbax checkpoint, or the newest of a folder of them.
+
+    Args:
+      path: its folder.
+      target: a tree with the structure, shapes, dtypes and placement wanted: a fresh training state, or
+        jax.ShapeDtypeStructs. Without it, dataclasses and named tuples come back as dicts, other sequences as
+        lists, and arrays as NumPy's.
+
+    Raises:
+      CheckpointError: there is no Orbax checkpoint here, an array cannot be read, or the arrays are not those
+        of `target`; the text names them.
+    """
+    import orbax.checkpoint as ocp
+
+    directory = _orbax_folder(path)
+    try:
+        stored = _stored_tree(directory)
+        if target is None:
+            return _restore_numpy(directory, stored)
+        check_shapes(
+            _named_shapes(stored), _named_shapes(ocp.tree.serialize_tree(target, keep_empty_nodes=True))
+        )
+        return _restore_like(directory, target)
+    except (ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"{directory}: {tensorstore_reason(error)}") from error
+
+
+def restore_orbax_params(path: str | os.PathLike[str]) -> tuple[dict[str, Any], int | None]:
+    """The weights in an Orbax checkpoint, and the step if a training state was saved; nothing else is read.
+
+    Returns:
+      Nested dict of NumPy arrays: the part of a training state that `PARAMS_KEYS` names, or the whole tree
+      where it has no such part.
+
+    Raises:
+      CheckpointError: there is no Orbax checkpoint here, or an array cannot be read.
+    """
+    directory = _orbax_folder(path)
+    try:
+        stored = _stored_tree(directory)
+        if not isinstance(stored, dict):
+            raise CheckpointError(f"expected a dict of parameters, found {type(stored).__name__}")
+        part = next((key for key in PARAMS_KEYS if key in stored), None)
+        if part is None:
+            return _restore_numpy(directory, stored), None
+        state = _restore_numpy(directory, {key: stored[key] for key in (part, "step") if key in stored})
+    except (ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"{directory}: {tensorstore_reason(error)}") from error
+    return state[part], int(state["step"]) if "step" in state else None
+
+
+def _orbax_folder(path: str | os.PathLike[str]) -> str:
+    found = find_checkpoint(path)
+    if found.format is not ORBAX:
+        raise CheckpointError(f"{found.folder} is not an Orbax checkpoint but one of {found.format.value}")
+    return found.folder.path
+
+
+def _stored_tree(directory: str) -> Any:
+    """The tree of the checkpoint with a description (shape, dtype) in place of each array.
+
+    Raises:
+      CheckpointError: Orbax finds no description.
+    """
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        described = checkpointer.metadata(directory).item_metadata
+    if described is None:
+        raise CheckpointError("its list of arrays cannot be read; copy the whole folder again")
+    return described.tree
+
+
+def _restore_numpy(directory: str, stored: Any) -> Any:
+    """The arrays of `stored`, which is the checkpoint's tree or the part of it that is wanted."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), stored)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        return checkpointer.restore(
+            directory, args=ocp.args.PyTreeRestore(item=stored, restore_args=as_numpy, partial_restore=True)
+        )
+
+
+def _restore_like(directory: str, target: Any) -> Any:
+    """The whole checkpoint as Orbax makes it of `target`.
+
+    Raises:
+      CheckpointError: an array cannot be read.
+    """
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            return checkpointer.restore(directory, target)
+        except Exception as error:  # Orbax raises plain Exception around what tensorstore says.
+            raise CheckpointError(tensorstore_reason(error.__cause__ or error)) from error
+
+
+def _named_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes by name in a tree of dicts and lists; a typed random key counts as the integers in it."""
+    import jax
+    import jax.numpy as jnp
+    import orbax.checkpoint as ocp
+
+    def shape(leaf: Any) -> tuple[int, ...]:
+        if jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key):
+            return jax.eval_shape(jax.random.key_data, leaf).shape
+        return tuple(getattr(leaf, "shape", ()))
+
+    flat = ocp.tree.to_flat_dict(tree, sep="/")
+    return {name: shape(leaf) for name, leaf in flat.items() if leaf is not None}
+
+
+class CheckpointDirectory:
+    """The checkpoints of one training run: `<path>/checkpoint_<step>`, of which the last `keep` stay.
+
+    One process writes; what it left unfinished when it was killed is removed by the next save.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2):
+        """Nothing is written before the first save.
+
+        Raises:
+          ValueError: `keep` is below 1.
+        """
+        if keep < 1:
+            raise ValueError(f"keep is {keep}: give at least 1")
+        self._folder, self._keep = Folder.at(path), keep
+
+    def newest_step(self) -> int | None:
+        """The last step that was saved; None before the first save."""
+        return latest_step(self._folder.path)
+
+    def save(self, step: int, trees: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Saves trees of arrays, each under its name ("state"), and `values` as JSON, all or nothing.
+
+        Raises:
+          CheckpointError: this step is saved already.
+        """
+        for name in filter(UNFINISHED.search, self._folder.names()):
+            shutil.rmtree((self._folder / name).path)
+        with new_folder(self._at(step)) as folder:
+            for name, tree in trees.items():
+                save_orbax(folder / name, tree)
+            (folder / _VALUES_FILE).write_text(json.dumps(values))
+        for old_step in steps_in(self._folder.path)[: -self._keep]:
+            shutil.rmtree(self._at(old_step))
+
+    def restore(self, step: int, targets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The trees and values of a step; each target is as in `restore_orbax`.
+
+        Raises:
+          CheckpointError: this step was not saved, or does not fit the targets.
+        """
+        values = Folder(str(self._at(step))).read(_VALUES_FILE)
+        if values is None:
+            raise CheckpointError(
+                f"{self._at(step)}: not saved; the steps that are: {steps_in(self._folder.path)}"
+            )
+        trees = {name: restore_orbax(self._at(step) / name, target) for name, target in targets.items()}
+        return trees, json.loads(values)
+
+    def _at(self, step: int) -> Path:
+        return Path((self._folder / f"checkpoint_{step}").path)
