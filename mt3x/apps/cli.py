@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if app is None:
         parser.print_help(sys.stderr)
         return 2
+    # A name that the terminal's encoding lacks is no reason to fail.
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
         return app.run(args)
     except KeyboardInterrupt:

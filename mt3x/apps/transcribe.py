@@ -123,19 +123,24 @@ def _load(args: argparse.Namespace) -> "Transcriber | None":
 
 def _transcribe(job: Job, transcriber: "Transcriber", args: argparse.Namespace) -> bool:
     """Transcribes one recording and reports it; False where that failed."""
+    from mt3x.audio.load import AudioError
+
     name = _shown(job.recording)
     started = time.monotonic()
     try:
         if args.quiet:
-            transcription = transcriber.transcribe(job.recording)
+            transcription = transcriber.transcribe(_near(job.recording))
         else:
-            with Progress(job.recording.name, sys.stderr) as progress:
-                transcription = transcriber.transcribe(job.recording, progress=progress)
+            with Progress(name, sys.stderr) as progress:
+                transcription = transcriber.transcribe(_near(job.recording), progress=progress)
         job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
         for output in job.outputs:
             transcription.save(output)
-    except (ValueError, OSError) as error:  # AudioError is a ValueError
-        _complain(f"{name}: {error}")
+    except AudioError as error:  # names the file itself
+        _complain(str(error))
+        return False
+    except OSError as error:
+        _complain(f"{name}: cannot write {error.filename}: {error.strerror}")
         return False
     _say(args, f"{name}: {_summary(transcription, time.monotonic() - started)} -> {_shown(job.outputs[0])}")
     for notice in transcription.notices:
@@ -168,10 +173,16 @@ def _refusal(folder: Path) -> str | None:
         return error.strerror or str(error)
 
 
-def _shown(path: Path) -> str:
-    """A path as people expect it: relative to where they are, if it is below."""
+def _near(path: Path) -> Path:
+    """The same path, relative to where people are, if it is below."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _shown(path: Path) -> str:
+    """A path as people expect it, in one line that any terminal can print."""
+    name = str(_near(path))
+    return name if name.isprintable() else ascii(name)
 
 
 def _say(args: argparse.Namespace, line: str) -> None:

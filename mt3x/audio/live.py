@@ -35,11 +35,11 @@ def _mono(blocks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray
     for block in blocks:
         if block.ndim not in (1, 2):
             raise AudioError(f"a block has shape {block.shape}; expected [n] or [n, channels].")
-        samples = load._scale(block)
-        samples = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
-        load._check_finite(samples, num_read, sample_rate, "the stream")
-        num_read += len(samples)
-        yield samples
+        scaled = load._scale(block)
+        mono = (scaled if scaled.ndim == 1 else load._average(scaled)).astype(np.float32)
+        load._check_finite(mono, num_read, sample_rate, "the stream")
+        num_read += len(mono)
+        yield mono
 
 
 def audio_seconds(path: str | os.PathLike[str]) -> float | None:

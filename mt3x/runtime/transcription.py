@@ -23,8 +23,6 @@ from mt3x.tokens.decode import DecodeReport
 
 if TYPE_CHECKING:
     import matplotlib.axes
-    import note_seq
-    import pretty_midi
 
 JSON_FORMAT = "mt3x-transcription-1"
 """Names the layout of the JSON files; a change of layout changes the number."""
@@ -90,7 +88,7 @@ class Transcription:
             "notes": list(_rows(self.notes)),
         }
 
-    def to_note_sequence(self) -> "note_seq.NoteSequence":
+    def to_note_sequence(self) -> Any:
         """The notes as a note_seq.NoteSequence.
 
         Raises:
@@ -101,8 +99,8 @@ class Transcription:
         except ImportError as error:
             raise ImportError("to_note_sequence needs note-seq: pip install 'mt3x[noteseq]'") from error
 
-    def to_pretty_midi(self) -> "pretty_midi.PrettyMIDI":
-        """The notes as a PrettyMIDI object, one instrument per program, drums separate.
+    def to_pretty_midi(self) -> Any:
+        """The notes as a pretty_midi.PrettyMIDI, one instrument per program, drums separate.
 
         Raises:
           ImportError: pretty_midi is not installed; the message names the extra that brings it.
@@ -133,7 +131,7 @@ class Transcription:
         for i, (name, notes) in enumerate(_by_instrument(self.notes)):
             ax.add_collection(
                 PolyCollection(
-                    _rectangles(notes), facecolors=colours[i % len(colours)], linewidths=0, label=name
+                    list(_rectangles(notes)), facecolors=colours[i % len(colours)], linewidths=0, label=name
                 )
             )
         ax.set_xlim(0, max(self.duration_seconds, 1e-3))

@@ -1,0 +1,212 @@
+"""The command with a transcriber that hears one note in every recording; the real one runs in end_to_end/."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mt3x.runtime.transcriber as transcriber_module
+from mt3x.apps.cli import main
+from mt3x.audio.load import AudioError
+from mt3x.music.notes import empty_notes, make_notes
+from mt3x.runtime.transcription import Transcription
+from mt3x.tokens.decode import DecodeReport
+
+
+class OneNoteTranscriber:
+    """Finds a violin's note and a drum hit, nothing in files named `silent`; fails on those named `bad`."""
+
+    def __init__(self):
+        self.recordings = []
+
+    def transcribe(self, recording, progress=None):
+        self.recordings.append(str(recording))
+        if "bad" in Path(recording).name:
+            raise AudioError(f"{recording}: is not audio")
+        if progress is not None:
+            progress(1.0, 2.0)
+        notes = make_notes([0.0, 0.5], [1.0, 0.51], [60, 36], 100, [40, 0], [False, True])
+        if "silent" in Path(recording).name:
+            return Transcription(empty_notes(), DecodeReport(0, 0), 2.0, "fake", ("the recording is silent",))
+        return Transcription(notes, DecodeReport(0, 0), 2.0, "fake")
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fake = OneNoteTranscriber()
+    fake.loads = []
+
+    def load(*args, **options):
+        fake.loads.append((args, options))
+        return fake
+
+    monkeypatch.setattr(transcriber_module, "load", load)
+    return fake
+
+
+def touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"audio")
+
+
+def files(folder="."):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_summary_tells_notes_instruments_length_and_speed(fake, capsys):
+    touch("song.wav")
+    assert main(["transcribe", "song.wav"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("song.wav: 2 notes, 2 instruments (Violin, Drums), 2.0 s of audio, ")
+    assert out.endswith("x real time -> song.mid\n") and out.count("\n") == 1 and err == ""
+    assert files() == ["song.mid", "song.wav"]
+
+
+def test_notices_follow_the_summary(fake, capsys):
+    touch("silent.wav")
+    assert main(["transcribe", "silent.wav"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("silent.wav: 0 notes, 0 instruments, 2.0 s of audio")
+    assert lines[1] == "silent.wav: the recording is silent"
+
+
+def test_every_format_is_written(fake):
+    touch("song.wav")
+    assert main(["transcribe", "song.wav", "--format", "mid,json,CSV", "-o", "out/deep"]) == 0
+    assert files("out") == ["deep/song.csv", "deep/song.json", "deep/song.mid"]
+
+
+def test_bad_file_is_named_and_does_not_stop_the_rest(fake, capsys):
+    touch("a.wav", "bad.wav", "c.wav")
+    assert main(["transcribe", "a.wav", "bad.wav", "absent.wav", "c.wav"]) == 1
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ["mt3x: absent.wav: no such file or folder", "mt3x: bad.wav: is not audio"]
+    assert out.splitlines()[-1] == "2 transcribed, 0 skipped, 2 failed"
+    assert files() == ["a.mid", "a.wav", "bad.wav", "c.mid", "c.wav"]
+
+
+def test_second_run_does_only_what_is_new(fake, capsys):
+    touch("in/a.wav", "in/b.wav")
+    main(["transcribe", "in"])
+    touch("in/c.wav")
+    os.utime("in/b.wav", (2e9, 2e9))
+    assert main(["transcribe", "in"]) == 0
+    assert fake.recordings[2:] == ["in/b.wav", "in/c.wav"]
+    assert "in/a.wav: skipped, in/a.mid is up to date" in capsys.readouterr().out
+    assert main(["transcribe", "in", "--overwrite"]) == 0
+    assert len(fake.recordings) == 7
+
+
+def test_model_is_loaded_once_and_only_when_needed(fake):
+    touch("a.wav", "b.wav")
+    assert main(["transcribe", "a.wav", "b.wav"]) == 0
+    assert main(["transcribe", "a.wav", "b.wav"]) == 0
+    assert main(["transcribe", "absent.wav"]) == 1
+    assert len(fake.loads) == 1
+
+
+def test_options_reach_the_model(fake):
+    touch("a.wav")
+    words = ["--model", "m", "--preset", "mt3", "--search", "greedy", "--batch-size", "2", "--mt3-compatible"]
+    assert main(["transcribe", "a.wav", *words, "--merge-restrikes", "0"]) == 0
+    options = {"preset": "mt3", "search": "greedy", "batch_size": 2, "mt3_compatible": True}
+    assert fake.loads == [(("m",), options | {"merge_restrikes_seconds": 0.0})]
+
+
+def test_options_that_are_not_given_are_left_to_the_model(fake):
+    touch("a.wav")
+    assert main(["transcribe", "a.wav"]) == 0
+    assert fake.loads == [((None,), {"mt3_compatible": False})]
+
+
+def test_model_that_cannot_be_loaded_exits_with_2(fake, monkeypatch, capsys):
+    def load(*args, **options):
+        raise ValueError("there is no preset 'x'")
+
+    touch("a.wav", "b.wav")
+    monkeypatch.setattr(transcriber_module, "load", load)
+    assert main(["transcribe", "a.wav", "b.wav"]) == 2
+    assert capsys.readouterr().err == "mt3x: there is no preset 'x'\n"
+
+
+def test_unknown_format_exits_with_2_and_names_the_choices(fake, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["transcribe", "a.wav", "--format", "mid,xml"])
+    assert exit_.value.code == 2
+    assert "unknown format 'xml'; choose from mid, json, csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["file/below", "file"])
+def test_output_that_is_no_folder_exits_with_2_before_any_work(fake, capsys, output):
+    touch("a.wav", "file")
+    assert main(["transcribe", "a.wav", "-o", output]) == 2
+    assert capsys.readouterr().err == f"mt3x: cannot write to {output}: Not a directory\n"
+    assert fake.loads == [] and files() == ["a.wav", "file"]
+
+
+def test_folder_that_cannot_be_written_fails_its_recordings_only(fake, capsys, monkeypatch):
+    import mt3x.apps.transcribe as app
+
+    touch("a.wav", "read_only/b.wav")
+
+    def refuse(dir):
+        if "read_only" in str(dir):
+            raise PermissionError(13, "Permission denied")
+        return open(os.devnull)
+
+    monkeypatch.setattr(app.tempfile, "TemporaryFile", refuse)
+    assert main(["transcribe", "a.wav", "read_only/b.wav"]) == 1
+    expected = "mt3x: read_only/b.wav: cannot write to read_only: Permission denied\n"
+    assert capsys.readouterr().err == expected
+    assert files() == ["a.mid", "a.wav", "read_only/b.wav"]
+
+
+def test_disk_that_is_full_is_one_line_and_leaves_nothing(fake, capsys, monkeypatch):
+    def fail(self, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    touch("a.wav")
+    monkeypatch.setattr(Transcription, "save", fail)
+    assert main(["transcribe", "a.wav"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("mt3x: a.wav: cannot write ") and err.endswith("a.mid: No space left on device\n")
+    assert files() == ["a.wav"]
+
+
+def test_interruption_keeps_what_is_done_and_exits_with_130(fake, capsys, monkeypatch):
+    def transcribe(recording, progress=None):
+        if "b.wav" in str(recording):
+            raise KeyboardInterrupt
+        return OneNoteTranscriber.transcribe(fake, recording, progress)
+
+    touch("a.wav", "b.wav")
+    monkeypatch.setattr(fake, "transcribe", transcribe)
+    assert main(["transcribe", "a.wav", "b.wav"]) == 130
+    assert capsys.readouterr().err == "mt3x: interrupted\n"
+    assert files() == ["a.mid", "a.wav", "b.wav"]
+
+
+def test_quiet_reports_errors_only(fake, capsys):
+    touch("a.wav", "bad.wav")
+    assert main(["transcribe", "a.wav", "bad.wav", "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err == "mt3x: bad.wav: is not audio\n"
+
+
+def test_strange_names_are_fine(fake, capsys):
+    name = 'ein Lied — 歌 \'n\n"x".wav'
+    touch(name)
+    assert main(["transcribe", name]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert len(files()) == 2
+
+
+def test_notes_are_in_the_file(fake):
+    from mt3x.music.midi import read_midi
+
+    touch("a.wav")
+    main(["transcribe", "a.wav"])
+    np.testing.assert_array_equal(read_midi("a.mid")["pitch"], [60, 36])
