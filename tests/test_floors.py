@@ -28,7 +28,7 @@ ALLOWED_PACKAGES = {
     "score": {"numpy", "jax", "flax", "partitura", "music21"},
     "runtime": {
         *{"numpy", "jax", "flax", "optax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
-        *{"matplotlib", "tensorboardX"},
+        *{"matplotlib", "tensorboardX", "note_seq", "pretty_midi"},
     },
     "data": {"numpy", "jax", "tensorflow", "seqio", "tensorflow_datasets", "grain"},
     "tasks": {"numpy", "tensorflow", "seqio", "tensorflow_datasets"},
