@@ -51,6 +51,7 @@ def run_with_bucket():
         "TENSORSTORE_GCS_HTTP_URL": f"http://{address}",
         "GCE_METADATA_ROOT": address,
         "GOOGLE_APPLICATION_CREDENTIALS": "",
+        "NO_PROXY": "127.0.0.1",
     }
     yield lambda program: subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     server.shutdown()
