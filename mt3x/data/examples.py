@@ -1,8 +1,9 @@
 """Training examples without recordings: music is drawn from scores or at random, and tokenized.
 
-An example is one segment with a lead-in before it, so that notes and rooms already sound when the segment begins.
-Nothing is stored: example number i of a seed is drawn from (seed, i) alone, whichever process draws it. How its
-audio comes about is left to a `SoundSource`: rendered here, or composed inside the training step from a note bank.
+An example is one segment with a lead-in before it, so that notes and rooms already sound when the segment
+begins. Nothing is stored: example number i of a seed is drawn from (seed, i) alone, whichever process draws it.
+How its audio comes about is left to a `SoundSource`: rendered here, or composed inside the training step from a
+note bank.
 
 Times of notes are seconds from the start of the lead-in.
 """
@@ -20,9 +21,13 @@ from mt3x.data.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.scores import Score
 from mt3x.music.instruments import Granularity, apply_granularity
 from mt3x.music.notes import trim_overlapping_notes
+from mt3x.tokens.decode import merge_restrikes
 from mt3x.tokens.encode import encode_segment
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import EOS_ID, VocabularyConfig, build_codec, vocabulary_from_codec
+
+_UNISON_SECONDS = 0.05
+"""Strikes of one pitch by instruments of one class within this time are written as one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +114,18 @@ class Example:
     targets: np.ndarray
     notes: np.ndarray
     sound: dict[str, np.ndarray]
+
+
+def notes_as_written(notes: np.ndarray, granularity: Granularity) -> np.ndarray:
+    """The notes as tokens can say them: one at a time for each pitch and class of instruments.
+
+    Where two violins play in unison, tokens of their class would otherwise strike the note twice and end it
+    twice. Instruments that strike together (within 50 ms) become one note, which lasts as long as the longest;
+    a later strike ends the one before. Drum hits are kept.
+    """
+    mapped = apply_granularity(notes, granularity)
+    pitched, drums = mapped[~mapped["is_drum"]], mapped[mapped["is_drum"]]
+    return trim_overlapping_notes(np.concatenate([merge_restrikes(pitched, _UNISON_SECONDS), drums]))
 
 
 class ExampleMaker:
