@@ -62,7 +62,7 @@ _LEAST_SIZES = {
     "head_dim": 1,
     "mlp_dim": 1,
     "num_encoder_layers": 0,
-    "num_decoder_layers": 0,
+    "num_decoder_layers": 1,
     "input_depth": 1,
 }
 

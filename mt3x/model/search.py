@@ -1,35 +1,40 @@
-"""Search for the ids of a segment: greedy, sampled, or T5X's beam search, with cached keys and values.
+"""Search for the ids of a segment with cached keys and values: one loop for all policies.
 
-A policy says how hypotheses grow; the loop around it is the same for all: feed one id per beam, read the
-logits for the next, let the policy choose, until it is done in every row. The cache has room for the first
-positions only and grows when they are used up, as most segments need a small part of the longest length.
-Letters: B batch, K beams, T the longest length, V vocabulary, L positions that the cache has room for.
+Each step feeds one id per beam, reads the logits for the next and lets the policy choose, until it is done in
+every row. The cache has room for the first positions only and grows when they are used up, as most segments
+need a small part of the longest length. Letters: B batch, K beams, T the longest length, V vocabulary, L
+positions that the cache has room for.
 
-Ids are model ids: 0 starts and pads, 1 ends. Scores are the network's log-probabilities, summed.
-
-Source: T5X's `decoding.py` (`beam_search`, `temperature_sample`); token for token the same results.
-Deviations: greedy and sampled hypotheses are scored by the network's own log-probabilities, where T5X gives 0
-or rescaled ones; prompts and T5X's `min_log_prob` stop, which MT3 does not use, are left out.
+Source: T5X's `decoding.py`. There every step rewrites the whole cache; here only growth and beams that change
+places move it, so one beam never does.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from mt3x.model.layers import KeyValues
+from mt3x.model.policies import PAD_ID, Beam, Greedy, Policy, Sampling
 from mt3x.model.transformer import DecoderMemory, Transformer, empty_cache
 
-PAD_ID = 0
-EOS_ID = 1
+__all__ = [
+    "Beam",
+    "Greedy",
+    "Policy",
+    "Sampling",
+    "SearchResult",
+    "SearchState",
+    "continue_search",
+    "finish_search",
+    "search",
+    "start_search",
+]
+
 CACHE_LENGTHS = (128, 256, 512)
 """Lengths at which the cache grows. Each costs a compilation (about 1 s for small networks on two cores)."""
-
-# T5X's "impossible": not an infinity, so that sums stay numbers.
-_WORST_SCORE = -1e7
 
 Step = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
 """(ids int32 [B, K], position int32 [], cache) -> (logits float32 [B, K, V], cache)."""
@@ -51,226 +56,6 @@ class SearchResult(NamedTuple):
     beam_ids: jax.Array
     beam_scores: jax.Array
     num_steps: jax.Array
-
-
-class Choice(NamedTuple):
-    """What a policy decided at one position.
-
-    Attributes:
-      hypotheses: the policy's own record, any pytree.
-      ids: int32 [B, K], to be fed next.
-      sources: int32 [B, K], the beam that each beam continues; None if each continues itself.
-    """
-
-    hypotheses: Any
-    ids: jax.Array
-    sources: jax.Array | None
-
-
-class Policy(Protocol):
-    """How hypotheses grow, and when no row can improve. Implementations are frozen dataclasses."""
-
-    @property
-    def num_beams(self) -> int: ...
-
-    @property
-    def is_random(self) -> bool: ...
-
-    def start(self, batch_size: int, max_length: int) -> Any:
-        """The hypotheses before the first position."""
-        ...
-
-    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
-        """Chooses the ids at `position` (int32 []) by logits float32 [B, K, V]."""
-        ...
-
-    def is_done(self, hypotheses: Any) -> jax.Array:
-        """bool [B]: nothing that may follow changes this row's result."""
-        ...
-
-    def result(self, hypotheses: Any) -> tuple[jax.Array, jax.Array]:
-        """Ids int32 [B, K, T] and scores float32 [B, K], the best first."""
-        ...
-
-
-class Path(NamedTuple):
-    """One hypothesis per row: ids int32 [B, 1, T], scores float32 [B, 1], is_ended bool [B, 1]."""
-
-    ids: jax.Array
-    scores: jax.Array
-    is_ended: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Greedy:
-    """The likeliest id at every position, until the end id."""
-
-    num_beams = 1
-    is_random = False
-
-    def start(self, batch_size: int, max_length: int) -> Path:
-        return Path(
-            jnp.zeros((batch_size, 1, max_length), jnp.int32),
-            jnp.zeros((batch_size, 1), jnp.float32),
-            jnp.zeros((batch_size, 1), bool),
-        )
-
-    def choose(self, logits: jax.Array, key: jax.Array) -> jax.Array:
-        """Logits [B, 1, V] -> ids int32 [B, 1]."""
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-
-    def extend(self, hypotheses: Path, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
-        ids, scores, is_ended = hypotheses
-        chosen = self.choose(logits, key)
-        log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), chosen[..., jnp.newaxis], axis=-1)
-        scores = jnp.where(is_ended, scores, scores + log_probs[..., 0])
-        chosen = jnp.where(is_ended, PAD_ID, chosen)
-        ids = _write(ids, chosen, position)
-        return Choice(Path(ids, scores, is_ended | (chosen == EOS_ID)), chosen, None)
-
-    def is_done(self, hypotheses: Path) -> jax.Array:
-        return hypotheses.is_ended[:, 0]
-
-    def result(self, hypotheses: Path) -> tuple[jax.Array, jax.Array]:
-        return hypotheses.ids, hypotheses.scores
-
-
-@dataclasses.dataclass(frozen=True)
-class Sampling(Greedy):
-    """An id drawn at every position among the `top_k` likeliest (0: all), by softmax(logits / temperature).
-
-    Raises:
-      ValueError: temperature <= 0 or top_k < 0.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-
-    is_random = True
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}: give a positive one, or use Greedy()")
-        if self.top_k < 0:
-            raise ValueError(f"top_k is {self.top_k}: give a count of ids, or 0 for all")
-
-    def choose(self, logits: jax.Array, key: jax.Array) -> jax.Array:
-        if 0 < self.top_k < logits.shape[-1]:
-            least = jax.lax.top_k(logits, self.top_k)[0][..., -1:]  # [B, 1, 1]
-            logits = jnp.where(logits < least, -jnp.inf, logits)
-        return jax.random.categorical(key, logits / self.temperature).astype(jnp.int32)
-
-
-class Beams(NamedTuple):
-    """Hypotheses of a beam search, the best last: ids int32 [B, K, T], scores float32 [B, K].
-
-    Live scores are log-probabilities; ended ones are divided by the length penalty. `is_ended`, bool [B, K],
-    says which of the ended places are taken. `best_possible`, float32 [B]: no live one can end with more.
-    """
-
-    live_ids: jax.Array
-    live_scores: jax.Array
-    ended_ids: jax.Array
-    ended_scores: jax.Array
-    is_ended: jax.Array
-    best_possible: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Beam:
-    """T5X's beam search: `size` live and `size` ended hypotheses, scores / ((5 + length) / 6) ** alpha.
-
-    With one beam it is not greedy: an end id ranked second is kept as an ended hypothesis while the search
-    goes on, and wins if nothing later scores higher. A row is done when its worst ended hypothesis beats the
-    best that a live one could still reach; a row without any ended hypothesis returns its live ones.
-
-    Raises:
-      ValueError: size < 1 or alpha < 0.
-    """
-
-    size: int = 1
-    alpha: float = 0.6
-
-    is_random = False
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size is {self.size}: give at least one beam")
-        if self.alpha < 0:
-            raise ValueError(f"alpha is {self.alpha}: give 0 (no length penalty) or more")
-
-    @property
-    def num_beams(self) -> int:
-        return self.size
-
-    def start(self, batch_size: int, max_length: int) -> Beams:
-        # All beams start equal: only the first counts, or they would stay equal.
-        live = jnp.where(jnp.arange(self.size) == 0, 0.0, _WORST_SCORE).astype(jnp.float32)
-        ids = jnp.zeros((batch_size, self.size, max_length), jnp.int32)
-        worst = jnp.full((batch_size, self.size), _WORST_SCORE, jnp.float32)
-        return Beams(
-            live_ids=ids,
-            live_scores=jnp.broadcast_to(live[jnp.newaxis], worst.shape),
-            ended_ids=ids,
-            ended_scores=worst,
-            is_ended=jnp.zeros(worst.shape, bool),
-            best_possible=jnp.zeros(batch_size, jnp.float32),
-        )
-
-    def extend(self, hypotheses: Beams, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
-        vocab_size = logits.shape[-1]
-        max_length = hypotheses.live_ids.shape[-1]
-        scores = jax.nn.log_softmax(logits) + hypotheses.live_scores[..., jnp.newaxis]  # [B, K, V]
-        # Twice as many candidates as beams: if all beams end at once, as many others go on. [B, 2K]
-        scores, flat = jax.lax.top_k(scores.reshape(scores.shape[0], -1), 2 * self.size)
-        sources, chosen = flat // vocab_size, flat % vocab_size
-        ids = _write(_take_beams(hypotheses.live_ids, sources), chosen, position)  # [B, 2K, T]
-        is_end = chosen == EOS_ID
-
-        live_scores, live = _best_last(scores + jnp.where(is_end, _WORST_SCORE, 0.0), self.size)  # [B, K]
-        penalized = scores / self._penalty(position + 1) + jnp.where(is_end, 0.0, _WORST_SCORE)
-        candidate_scores = jnp.concatenate([hypotheses.ended_scores, penalized], axis=1)  # [B, 3K]
-        ended_scores, ended = _best_last(candidate_scores, self.size)
-        grown = Beams(
-            live_ids=_take_beams(ids, live),
-            live_scores=live_scores,
-            ended_ids=_take_beams(jnp.concatenate([hypotheses.ended_ids, ids], axis=1), ended),
-            ended_scores=ended_scores,
-            is_ended=_take_beams(jnp.concatenate([hypotheses.is_ended, is_end], axis=1), ended),
-            # T5X counts the start id as a position of the longest length.
-            best_possible=live_scores[:, -1] / self._penalty(max_length + 1),
-        )
-        sources = None if self.size == 1 else _take_beams(sources, live)
-        return Choice(grown, _take_beams(chosen, live), sources)
-
-    def is_done(self, hypotheses: Beams) -> jax.Array:
-        worst = jnp.min(jnp.where(hypotheses.is_ended, hypotheses.ended_scores, _WORST_SCORE), axis=1)
-        return worst > hypotheses.best_possible
-
-    def result(self, hypotheses: Beams) -> tuple[jax.Array, jax.Array]:
-        has_ended = jnp.any(hypotheses.is_ended, axis=1, keepdims=True)  # [B, 1]
-        ids = jnp.where(has_ended[..., jnp.newaxis], hypotheses.ended_ids, hypotheses.live_ids)
-        scores = jnp.where(has_ended, hypotheses.ended_scores, hypotheses.live_scores)
-        return ids[:, ::-1], scores[:, ::-1]
-
-    def _penalty(self, length: jax.Array | int) -> jax.Array:
-        return ((5.0 + jnp.asarray(length, jnp.float32)) / 6.0) ** self.alpha
-
-
-def _write(ids: jax.Array, chosen: jax.Array, position: jax.Array) -> jax.Array:
-    """Ids [B, K, T] with `chosen` [B, K] at `position`."""
-    return jax.lax.dynamic_update_slice(ids, chosen[..., jnp.newaxis], (0, 0, position))
-
-
-def _take_beams(x: jax.Array, sources: jax.Array) -> jax.Array:
-    """x [B, K, ...] -> [B, len(sources), ...] by sources int32 [B, K']."""
-    return jnp.take_along_axis(x, sources.reshape(*sources.shape, *[1] * (x.ndim - 2)), axis=1)
-
-
-def _best_last(scores: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """The `count` best of scores [B, N] in rising order, and their places: both [B, count]."""
-    best, places = jax.lax.top_k(scores, count)
-    return best[:, ::-1], places[:, ::-1]
 
 
 class SearchState(NamedTuple):
@@ -326,13 +111,14 @@ def search(
 ) -> SearchResult:
     """Ids of at most `max_length` for each row of the encoder's output [B, F, D].
 
-    Each row's result is the same in any batch and with any cache lengths. Compiles once per batch shape and
-    cache length that is reached; it asks in between whether all rows are done, so it can't be jitted itself.
+    Unless ids are drawn, a row's result is the same in any batch; cache lengths never change it. Compiles
+    once per batch shape and cache length that is reached; asks in between whether all rows are done, so it
+    can't be jitted itself.
 
     Args:
       params: the network's parameters, nested dict of arrays.
       rng: a key, for policies that draw.
-      cache_lengths: where the cache grows, rising; those at or above max_length have no effect.
+      cache_lengths: where the cache grows; those outside 1 to max_length - 1 have no effect.
 
     Raises:
       ValueError: max_length < 1, encoded is not [B, F, emb_dim], or a policy that draws has no rng.
@@ -346,7 +132,7 @@ def search(
             raise ValueError(f"{policy} draws ids: give rng, a jax.random.key")
         rng = jax.random.key(0)
     memory, state = _start(model, policy, max_length, params, encoded, rng)
-    for length in [*(length for length in cache_lengths if length < max_length), max_length]:
+    for length in [*sorted(length for length in set(cache_lengths) if 0 < length < max_length), max_length]:
         state, is_done = _continue(model, policy, length, params, memory, state)
         if is_done:
             break

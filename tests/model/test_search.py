@@ -11,15 +11,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mt3x.model.config import TINY
-from mt3x.model.search import (
-    Beam,
-    Greedy,
-    Sampling,
-    continue_search,
-    finish_search,
-    search,
-    start_search,
-)
+from mt3x.model.policies import Beam, Greedy, Sampling
+from mt3x.model.search import continue_search, finish_search, search, start_search
 from mt3x.model.transformer import Transformer, shift_right
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -111,7 +104,7 @@ def test_search_equals_t5x_on_the_tiny_network(model, golden, network_of, name, 
 
 def test_cache_lengths_do_not_change_the_result(model, params, golden):
     once = search(model, params, golden["encoded"], Beam(2), 12, cache_lengths=())
-    grown = search(model, params, golden["encoded"], Beam(2), 12, cache_lengths=(8, 12, 512))
+    grown = search(model, params, golden["encoded"], Beam(2), 12, cache_lengths=(512, 12, 8, 0))
     np.testing.assert_array_equal(once.beam_ids, grown.beam_ids)
     np.testing.assert_allclose(once.beam_scores, grown.beam_scores, rtol=1e-6)
 
@@ -136,7 +129,7 @@ def test_sampling_draws_among_the_likeliest_by_temperature():
 
 def test_sampling_depends_on_the_key_only(model, params, golden):
     draw = functools.partial(search, model, params, golden["encoded"], Sampling(), 8)
-    first, again, other = (draw(rng=jax.random.key(seed)).ids for seed in (0, 0, 1))
+    first, again, other = (draw(rng=jax.random.key(seed, impl="rbg")).ids for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 

@@ -66,7 +66,7 @@ def test_small_preset_has_mt3s_parameter_names_and_shapes():
 
 def test_rule_filled_small_parameters_match_their_checksums():
     spec = json.loads((GOLDEN / "small_params_spec.json").read_text())
-    for path, check in list(spec["check"].items())[:8]:
+    for path, check in spec["check"].items():
         array = rule_filled(path, spec["shapes"][path])
         np.testing.assert_allclose(array.ravel()[:3], check["first"], rtol=1e-6)
         np.testing.assert_allclose(array.sum(dtype=np.float64), check["sum"], rtol=1e-5)
@@ -117,7 +117,7 @@ def test_dropout_needs_a_key_and_changes_the_logits():
     def logits_with(key):
         return model.apply(variables, inputs, ids, deterministic=False, rngs={"dropout": key})
 
-    first, again, other = (logits_with(jax.random.key(seed)) for seed in (0, 0, 1))
+    first, again, other = (logits_with(jax.random.key(seed, impl="rbg")) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
     with pytest.raises(InvalidRngError):
@@ -151,13 +151,14 @@ def test_bfloat16_computes_near_float32_with_float32_parameters(params, golden):
 
 
 def test_logits_via_embedding_share_one_table():
-    sizes = {**vars(TINY), "num_encoder_layers": 0, "num_decoder_layers": 0, "logits_via_embedding": True}
+    sizes = {**vars(TINY), "num_encoder_layers": 0, "num_decoder_layers": 1, "logits_via_embedding": True}
     model = Transformer(TransformerConfig(**sizes))
-    variables = random_variables(model)
-    assert set(variables["params"]["decoder"]) == {"token_embedder", "decoder_norm"}
-    variables["params"]["decoder"]["decoder_norm"]["scale"] = np.ones(64, np.float32)
+    variables = jax.tree.map(np.zeros_like, random_variables(model))  # layers of zeros change nothing
+    decoder = variables["params"]["decoder"]
+    assert set(decoder) == {"token_embedder", "layers_0", "decoder_norm"}
+    decoder["decoder_norm"]["scale"] = np.ones(64, np.float32)
     table = np.random.RandomState(1).randn(1536, 64).astype(np.float32)  # as initialised: unit variance
-    variables["params"]["decoder"]["token_embedder"]["embedding"] = table
+    decoder["token_embedder"]["embedding"] = table
     logits = jax.jit(model.apply)(variables, jnp.ones((1, 8, 512)), jnp.array([[5, 6]]))
     x = table[[5, 6]] + sinusoid_table(2, 64)
     x /= np.sqrt((x**2).mean(axis=1, keepdims=True))
