@@ -1,9 +1,9 @@
 """Training examples without recordings: music is drawn from scores or at random, and tokenized.
 
 An example is one segment with a lead-in before it, so that notes and rooms already sound when the segment
-begins. Nothing is stored: example number i of a seed is drawn from (seed, i) alone, whichever process draws it.
-How its audio comes about is left to a `SoundSource`: rendered here, or composed inside the training step from a
-note bank.
+begins. Nothing is stored: example number i of a seed is drawn from (seed, i) alone, whichever process draws
+it. How its audio comes about is left to a `SoundSource`: rendered here, or composed inside the training step
+from a note bank.
 
 Times of notes are seconds from the start of the lead-in.
 """
@@ -120,8 +120,8 @@ def notes_as_written(notes: np.ndarray, granularity: Granularity) -> np.ndarray:
     """The notes as tokens can say them: one at a time for each pitch and class of instruments.
 
     Where two violins play in unison, tokens of their class would otherwise strike the note twice and end it
-    twice. Instruments that strike together (within 50 ms) become one note, which lasts as long as the longest;
-    a later strike ends the one before. Drum hits are kept.
+    twice. Instruments that strike together (within 50 ms) become one note, which lasts as long as the
+    longest; a later strike ends the one before. Drum hits are kept.
     """
     mapped = apply_granularity(notes, granularity)
     pitched, drums = mapped[~mapped["is_drum"]], mapped[mapped["is_drum"]]
@@ -144,10 +144,8 @@ class ExampleMaker:
             source = self._sources[rng.integers(len(self._sources))]
             notes = self._draw_notes(rng, difficulty)
             notes = notes[source.sounding(notes)]
-            # Instruments that become one by granularity cannot hold one pitch twice.
-            played = trim_overlapping_notes(apply_granularity(notes, config.granularity))
             indexes = encode_segment(
-                played,
+                notes_as_written(notes, config.granularity),
                 config.lead_seconds,
                 config.total_seconds,
                 self._codec,
