@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import soundfile
+
+from mt3x.audio.live import audio_seconds, from_blocks
+from mt3x.audio.load import AudioError, from_array
+
+
+def noise(*shape):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("edges", [[], [0, 0, 1], [5000, 5001, 9000]])
+def test_blocks_give_what_the_joined_array_gives(rate, edges):
+    samples = noise(10000, 2)
+    joined = np.concatenate(list(from_blocks(np.split(samples, edges), rate)))
+    np.testing.assert_array_equal(joined, from_array(samples, rate))
+
+
+def test_integers_are_scaled():
+    block = np.array([-32768, 0, 16384], np.int16)
+    np.testing.assert_array_equal(next(from_blocks([block], 16000)), np.float32([-1.0, 0.0, 0.5]))
+
+
+def test_no_blocks_are_no_error():
+    assert list(from_blocks([], 16000)) == []
+
+
+def test_blocks_are_read_as_they_are_needed():
+    read = []
+    blocks = (read.append(i) or noise(100) for i in range(5))
+    next(from_blocks(blocks, 16000))
+    assert read == [0]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "rate", "message"),
+    [
+        ([noise(2, 2, 2)], 16000, r"a block has shape \(2, 2, 2\); expected \[n\] or \[n, channels\]"),
+        ([noise(9), np.float32([0.0, np.inf])], 16000, "the stream: sample 10 .* is infinite"),
+        ([np.zeros(3, np.complex64)], 16000, "samples are of type complex64"),
+        ([noise(9)], 100, "sample_rate is 100 Hz, outside"),
+    ],
+)
+def test_blocks_that_cannot_be_used_are_named(blocks, rate, message):
+    with pytest.raises(AudioError, match=message):
+        list(from_blocks(blocks, rate))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_length_is_read_from_the_header(tmp_path, suffix):
+    soundfile.write(tmp_path / f"song.{suffix}", noise(44100 * 3, 2), 44100)
+    assert audio_seconds(tmp_path / f"song.{suffix}") == 3.0
+
+
+def test_length_of_no_audio_is_an_error(tmp_path):
+    (tmp_path / "song.wav").write_text("no audio")
+    with pytest.raises(AudioError, match="is not audio"):
+        audio_seconds(tmp_path / "song.wav")
