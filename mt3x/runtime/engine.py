@@ -69,14 +69,15 @@ class Engine:
     def decode(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, np.ndarray]]:
         """Each segment with its ids int32 [T], which end before the end token; in order.
 
-        Reads no more segments ahead than fill one batch, silent ones aside.
+        Reads no more segments ahead than fill one batch, or two where silent ones are between them.
         """
         pending: list[Segment] = []
         num_sounding = 0
         for segment in segments:
             pending.append(segment)
             num_sounding += not segment.is_silent
-            if num_sounding == self._batch_size or num_sounding == 0:
+            is_full = num_sounding == self._batch_size or len(pending) == 2 * self._batch_size
+            if is_full or num_sounding == 0:
                 yield from self._decode_batch(pending)
                 pending, num_sounding = [], 0
         yield from self._decode_batch(pending)

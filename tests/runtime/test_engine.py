@@ -68,6 +68,13 @@ def test_reads_no_further_ahead_than_one_batch(engine, segments):
     assert len(read) == 8
 
 
+def test_silence_does_not_hold_back_the_sound_before_it(engine, segments, reference_ids):
+    read = []
+    silence = (read.append(i) or segments[0]._replace(is_silent=i > 0) for i in itertools.count())
+    _, ids = next(engine.decode(silence))
+    assert len(read) == 8 and ids.tolist() == reference_ids[0]
+
+
 def test_leading_silence_is_passed_on_at_once(engine, segments):
     read = []
     silence = (read.append(i) or segments[0]._replace(is_silent=True) for i in itertools.count())
