@@ -1,7 +1,7 @@
-"""Rooms, equalisers, noise and gain for rendered training audio, in JAX: the same code on a CPU and in a GPU step.
+"""Rooms, equalisers, noise and gain for rendered training audio, in JAX, for the CPU and inside a GPU's step.
 
-All of it happens in one trip through the frequency domain: the spectrum of the audio is multiplied by that of a
-synthetic room and by a smooth equaliser curve, coloured noise is added, and the result is scaled.
+All of it happens in one trip through the frequency domain: the spectrum of the audio is multiplied by that of
+a synthetic room and by a smooth equaliser curve, coloured noise is added, and the result is scaled.
 """
 
 import dataclasses
@@ -26,6 +26,10 @@ class AugmentationConfig:
       noise_probability: share of examples that get noise.
       noise_snr_db: level of the audio over the noise.
       gain_db: applied to everything at the end.
+
+    Raises:
+      ValueError: a share outside 0..1, a range that falls, a room or decay of no length, or a negative
+        equaliser_db.
     """
 
     room_probability: float = 0.6
@@ -36,6 +40,20 @@ class AugmentationConfig:
     noise_probability: float = 0.7
     noise_snr_db: tuple[float, float] = (15.0, 60.0)
     gain_db: tuple[float, float] = (-24.0, 6.0)
+
+    def __post_init__(self) -> None:
+        for name in ("room_probability", "noise_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be within 0..1")
+        for name in ("room_decay_seconds", "room_direct_to_reverberant_db", "noise_snr_db", "gain_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name} is {(low, high)}; give the lower end first")
+        for name in ("room_decay_seconds", "room_seconds"):
+            if not np.min(getattr(self, name)) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not self.equaliser_db >= 0:
+            raise ValueError(f"equaliser_db is {self.equaliser_db}; it must be at least 0")
 
 
 def augment(

@@ -1,14 +1,17 @@
 """Batches of drawn examples, made by worker processes, in an order that depends on the seed alone.
 
-Examples come in pools: a pool's examples are sorted by target length, cut into batches, each padded to the smallest
-of a few lengths, and the batches shuffled. So few shapes occur, and little is padding. Pool k is drawn by worker
-k modulo the number of workers; any number of workers gives the same batches, and a run resumes at any batch.
+Examples come in pools: a pool's examples are sorted by target length, cut into batches, each padded to the
+smallest of a few lengths, and the batches shuffled. So few shapes occur, and little is padding. Pool k is
+drawn by worker k modulo the number of workers; any number of workers gives the same batches, and a run
+resumes at any batch.
 """
 
 import dataclasses
+import itertools
 import multiprocessing
 import queue
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,13 @@ class BatchConfig:
 
     Attributes:
       batch_size: examples in a batch; pool_batches: batches in a pool.
-      target_lengths: what targets are padded to; the last must hold the longest.
+      target_lengths: what targets are padded to, rising; the last must hold the longest.
       total_steps: length of the run in batches, by which the music grows harder.
       seed: of everything drawn.
       workers: processes.
+
+    Raises:
+      ValueError: a size below 1, or target lengths that do not rise.
     """
 
     batch_size: int = 16
@@ -42,13 +48,23 @@ class BatchConfig:
     seed: int = 0
     workers: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "pool_batches", "total_steps", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        lengths = tuple(self.target_lengths)
+        if not lengths or list(lengths) != sorted(set(lengths)):
+            raise ValueError(f"target_lengths are {lengths}; give at least one, rising")
+
     @property
     def pool_size(self) -> int:
         """Examples in a pool."""
         return self.batch_size * self.pool_batches
 
 
-def stack(examples: list[Example], target_lengths: tuple[int, ...], config: ExampleConfig, num_frames: int) -> Batch:
+def stack(
+    examples: list[Example], target_lengths: tuple[int, ...], config: ExampleConfig, num_frames: int
+) -> Batch:
     """One batch as `runtime.step` takes it, with what the sound sources gave for `prepare`."""
     longest = max(len(example.targets) for example in examples)
     length = next(length for length in target_lengths if length >= longest)
@@ -88,14 +104,15 @@ def draw_pool(maker: ExampleMaker, pool: int, batch_config: BatchConfig, make_ba
     examples.sort(key=lambda example: len(example.targets))
     size = batch_config.batch_size
     batches = [make_batch(examples[start : start + size]) for start in range(0, len(examples), size)]
-    np.random.default_rng((batch_config.seed, pool, 1)).shuffle(batches)  # type: ignore[arg-type]
-    return batches
+    order = np.random.default_rng((batch_config.seed, pool, 1)).permutation(len(batches))
+    return [batches[place] for place in order]
 
 
 class DrawnBatches:
     """An endless iterator of batches that can tell and take back its position (see `runtime.train`).
 
-    Held-out scores are never drawn from. Use as a context manager, or call `close`, to end the workers.
+    Held-out scores are never drawn from. Use as a context manager, or call `close`, to end the workers; they
+    also end by themselves when this process is gone.
 
     Args:
       scores_file: packed by `data.scores.pack_scores`.
@@ -103,7 +120,8 @@ class DrawnBatches:
       num_frames: frames of a segment, for the batch's `num_frames`.
 
     Raises:
-      RuntimeError: a worker died; its own error stands above on standard error.
+      ValueError: `target_lengths` cannot hold `max_tokens`.
+      RuntimeError: a worker failed, with its reason, or died; from `next`.
     """
 
     def __init__(
@@ -114,11 +132,17 @@ class DrawnBatches:
         open_sources: OpenSources,
         num_frames: int,
     ):
+        if batch_config.target_lengths[-1] < config.max_tokens:
+            raise ValueError(
+                f"target_lengths end at {batch_config.target_lengths[-1]}, but examples have up to "
+                f"{config.max_tokens} tokens; let the last length be at least max_tokens"
+            )
         self._arguments = (config, batch_config, scores_file, open_sources, num_frames)
         self._batch_config = batch_config
         self._position = (0, 0)
         self._workers: list[tuple[Any, Any]] = []
         self._pool: list[Batch] = []
+
     def __iter__(self) -> "DrawnBatches":
         return self
 
@@ -138,7 +162,16 @@ class DrawnBatches:
         return {"pool": self._position[0], "taken": self._position[1]}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Goes on from what `get_state` told."""
+        """Goes on from what `get_state` told.
+
+        Raises:
+          ValueError: more batches of a pool were given out than it holds now.
+        """
+        if not 0 <= state["taken"] < self._batch_config.pool_batches:
+            raise ValueError(
+                f"{state['taken']} batches of a pool were given out, but pool_batches is "
+                f"{self._batch_config.pool_batches}; go on with the sizes that the run began with"
+            )
         self.close()
         self._position = (state["pool"], state["taken"])
 
@@ -150,9 +183,10 @@ class DrawnBatches:
 
     def close(self) -> None:
         """Ends the worker processes; the next batch starts them again."""
-        for process, _ in self._workers:
+        for process, pools in self._workers:
             process.terminate()
             process.join()
+            pools.close()
         self._workers, self._pool = [], []
 
     def _start(self, first_pool: int) -> None:
@@ -169,17 +203,34 @@ class DrawnBatches:
     def _receive(self, pool: int) -> list[Batch]:
         process, pools = self._workers[(pool - self._first_pool) % len(self._workers)]
         while True:
+            is_alive = process.is_alive()  # asked first: what it sent before it died is still there
             try:
-                return pools.get(timeout=_POLL_SECONDS)
+                received = pools.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                if not process.is_alive():
-                    raise RuntimeError(
-                        "a worker that draws training examples died; see its error above"
-                    ) from None
+                if is_alive:
+                    continue
+                raise RuntimeError(
+                    f"a worker that draws training examples died (exit code {process.exitcode}); was there "
+                    "enough memory?"
+                ) from None
+            if isinstance(received, str):
+                raise RuntimeError(f"a worker that draws training examples failed: {received}")
+            return received
 
 
-def _work(
-    pools: Any,
+def _work(pools: Any, first_pool: int, stride: int, *arguments: Any) -> None:
+    """A worker process: sends every `stride`-th pool from `first_pool` on, or why it cannot."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main one ends this one
+    try:
+        for pool in _draw_pools(first_pool, stride, *arguments):
+            if not _send(pools, pool):
+                return
+    except Exception as error:
+        _send(pools, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _draw_pools(
     first_pool: int,
     stride: int,
     config: ExampleConfig,
@@ -187,15 +238,26 @@ def _work(
     scores_file: Path,
     open_sources: OpenSources,
     num_frames: int,
-) -> None:
-    """A worker process: every `stride`-th pool from `first_pool` on, for ever."""
+) -> Iterator[list[Batch]]:
     scores = [score for score in load_scores(scores_file) if not is_held_out(score.name)]
     maker = ExampleMaker(config, scores, open_sources())
 
     def make_batch(examples: list[Example]) -> Batch:
         return stack(examples, batch_config.target_lengths, config, num_frames)
 
-    pool = first_pool
+    for pool in itertools.count(first_pool, stride):
+        yield draw_pool(maker, pool, batch_config, make_batch)
+
+
+def _send(pools: Any, message: list[Batch] | str) -> bool:
+    """Waits until there is room for the message; False if nobody is left to read it."""
+    main_process = multiprocessing.parent_process()
+    assert main_process is not None
     while True:
-        pools.put(draw_pool(maker, pool, batch_config, make_batch))
-        pool += stride
+        try:
+            pools.put(message, timeout=_POLL_SECONDS)
+            return True
+        except queue.Full:
+            if not main_process.is_alive():
+                pools.cancel_join_thread()  # or the exit would wait for a reader
+                return False

@@ -41,6 +41,9 @@ class ExampleConfig:
       easy_until: share of the run in which these three still grow from one part, one voice and no drums.
       detune_cents: whole-segment detuning is drawn from +- this (rendered audio only).
       max_tokens: examples with more are drawn again, as are those with more than max_notes notes.
+
+    Raises:
+      ValueError: a length or size that is not positive (lead_seconds may be 0), or shares that are none.
     """
 
     segment_seconds: float = 2.0
@@ -57,6 +60,27 @@ class ExampleConfig:
     vocabulary: VocabularyConfig = VocabularyConfig()
     spec: NoteSpec = NoteSpec.NOTES_WITH_TIES
     granularity: Granularity = Granularity.MIDI_CLASS
+
+    def __post_init__(self) -> None:
+        for name in (
+            "segment_seconds",
+            "easy_until",
+            "max_parts",
+            "max_polyphony",
+            "max_tokens",
+            "max_notes",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name in ("lead_seconds", "detune_cents"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        shares = self.score_share, self.random_share
+        if min(*shares, self.drums_probability) < 0 or sum(shares) > 1 or self.drums_probability > 1:
+            raise ValueError(
+                f"score_share {shares[0]}, random_share {shares[1]}, drums_probability "
+                f"{self.drums_probability}: they must be within 0..1, the shares together at most 1"
+            )
 
     @property
     def total_seconds(self) -> float:
@@ -141,7 +165,7 @@ class ExampleMaker:
         config = self._config
         difficulty = min(progress / config.easy_until, 1.0)
         while True:
-            source = self._sources[rng.integers(len(self._sources))]
+            source = self._sources[int(rng.integers(len(self._sources)))]
             notes = self._draw_notes(rng, difficulty)
             notes = notes[source.sounding(notes)]
             indexes = encode_segment(

@@ -1,7 +1,7 @@
-"""Where the audio of drawn examples comes from: FluidSynth in the workers, or note banks inside the training step.
+"""Where the audio of drawn examples comes from, and how it is augmented inside the training step.
 
-Both ways end in the same augmentation. `rendered_sound` hears every note whole and detuned, at some 10 to 30 ms of
-CPU an example; `note_bank_sound` moves nothing but note lists and composes where the network runs.
+`rendered_sound` lets FluidSynth play in the workers: every note whole, the segment detuned, at some 10 to 30
+ms of CPU an example.
 """
 
 import functools
@@ -47,9 +47,13 @@ def rendered_sound(
     def prepare(key: jax.Array, batch: dict[str, jax.Array], resources: None) -> jax.Array:
         return augment(key, batch["samples"], num_samples, sample_rate, augmentation)
 
-    open_sources = functools.partial(_open_synthesizers, tuple(soundfonts), sample_rate, examples.detune_cents)
+    open_sources = functools.partial(
+        _open_synthesizers, tuple(soundfonts), sample_rate, examples.detune_cents
+    )
     return TrainingSound(open_sources, prepare, None)
 
 
-def _open_synthesizers(soundfonts: tuple[str, ...], sample_rate: int, detune_cents: float) -> list[SoundSource]:
+def _open_synthesizers(
+    soundfonts: tuple[str, ...], sample_rate: int, detune_cents: float
+) -> list[SoundSource]:
     return [RenderedSound(Synthesizer(name, sample_rate), detune_cents) for name in soundfonts]

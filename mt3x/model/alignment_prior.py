@@ -1,16 +1,19 @@
-"""An initialisation that lets cross-attention start in the right place. It sets weights; the network is unchanged.
+"""An initialisation that lets cross-attention start in the right place.
+
+It sets weights; the network is unchanged.
 
 Discovering that a shift token "at 1.23 s" belongs to the frames around 1.23 s is the slowest part of training
 MT3-style networks. The sinusoidal positions already hold the answer, so the first weights spell it out:
 
 - The encoder keeps its fast position sinusoids untouched ("clock" features): nothing writes to them.
 - Some encoder heads start by looking at a fixed distance in frames (a rotation of the clock).
-- The embedding of a shift token holds the clock of the frame that it names, in features that the decoder keeps
-  free ("time" features), and a flag that says that it is a shift token.
+- The embedding of a shift token holds the clock of the frame that it names, in features that the decoder
+  keeps free ("time" features), and a flag that says that it is a shift token.
 - The first head of the first decoder layer starts by copying the time features of the latest shift token.
 - Cross-attention heads start by looking from the time features to the encoder's clock, at or near that frame.
 
-All of it is trained further like any other weight. Only half of the widths' features are touched.
+All of it is trained further like any other weight. It takes 140 of the network's features (clock, time, flag
+and anchor) and one to three heads of each layer.
 
 Source: this project's own trials (a network without it learned the same in several times the examples).
 """
@@ -38,7 +41,10 @@ _ANCHOR_WIDTH = 8
 
 @dataclasses.dataclass(frozen=True)
 class _Features:
-    """Which of the network's D features hold what; positions are sines in the first half, cosines in the second."""
+    """Which of the network's D features hold what.
+
+    Positions are sines in the first half of the features, cosines in the second.
+    """
 
     clock: np.ndarray
     time: np.ndarray
@@ -79,7 +85,8 @@ def apply_alignment_prior(
     params = _writable_copy(params)
     features = _Features.of_width(config.emb_dim)
     half = config.emb_dim // 2
-    rates = np.exp(-np.log(1e4) * np.arange(NUM_CLOCKS) / (half - 1))  # radians a frame, as the position table's
+    # Radians a frame, as in the table of positions.
+    rates = np.exp(-np.log(1e4) * np.arange(NUM_CLOCKS) / (half - 1))
     _align_encoder(params["encoder"], config, features, rates)
     table = params["decoder"]["token_embedder"]["embedding"]
     _write_shift_times(table, features, rates, first_shift_id, np.asarray(shift_frames, np.float64))
@@ -93,7 +100,9 @@ def _writable_copy(tree: Any) -> Any:
     return np.array(tree)
 
 
-def _align_encoder(encoder: dict[str, Any], config: TransformerConfig, at: _Features, rates: np.ndarray) -> None:
+def _align_encoder(
+    encoder: dict[str, Any], config: TransformerConfig, at: _Features, rates: np.ndarray
+) -> None:
     encoder["continuous_inputs_projection"]["kernel"][:, at.clock] = 0
     for number in range(config.num_encoder_layers):
         layer = encoder[f"layers_{number}"]
@@ -104,7 +113,9 @@ def _align_encoder(encoder: dict[str, Any], config: TransformerConfig, at: _Feat
             _look(layer["attention"], head, at.clock, _LOOK_GAIN, at.clock, frames, rates)
 
 
-def _align_decoder(decoder: dict[str, Any], config: TransformerConfig, at: _Features, rates: np.ndarray) -> None:
+def _align_decoder(
+    decoder: dict[str, Any], config: TransformerConfig, at: _Features, rates: np.ndarray
+) -> None:
     for number in range(config.num_decoder_layers):
         layer = decoder[f"layers_{number}"]
         for writer in (
@@ -150,7 +161,10 @@ def _rotation(frames: int, rates: np.ndarray) -> np.ndarray:
 def _write_shift_times(
     table: np.ndarray, at: _Features, rates: np.ndarray, first_shift_id: int, shift_frames: np.ndarray
 ) -> None:
-    """Shift embeddings say when; every other embedding leaves those features alone. Id 0 starts a segment: time 0."""
+    """Shift embeddings say when; every other embedding leaves those features alone.
+
+    Id 0 starts a segment: time 0.
+    """
     table[:, np.concatenate([at.clock, at.time, at.anchor])] = 0
     table[:, at.flag] = -0.5
     phase = shift_frames[:, None] * rates
@@ -162,7 +176,7 @@ def _write_shift_times(
 
 
 def _copy_latest_shift(attention: dict[str, Any], config: TransformerConfig, at: _Features) -> None:
-    """The first head attends to flagged tokens, the nearest before all others, and copies their time features."""
+    """The first head attends to flagged tokens, the nearest above all, and copies their time features."""
     columns = _head_columns(0)
     query, key = attention["query"]["kernel"], attention["key"]["kernel"]
     value, out = attention["value"]["kernel"], attention["out"]["kernel"]

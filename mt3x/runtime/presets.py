@@ -1,7 +1,7 @@
 """What a set of weights needs to be used: front end, vocabulary, token rules, network sizes and search.
 
-A `TranscriptionConfig` is stored as `config.json` beside the weights; Google's released checkpoints, which carry
-none, are covered by the presets `mt3` and `ismir2021`.
+A `TranscriptionConfig` is stored as `config.json` beside the weights; Google's released checkpoints, which
+carry none, are covered by the presets `mt3` and `ismir2021`.
 
 Source: MT3's `gin/{mt3,ismir2021}.gin`, `gin/model.gin` and `InferenceModel` of its notebook.
 """
@@ -30,7 +30,8 @@ class TranscriptionConfig:
       segment_frames: frames that the network reads at once.
       max_target_length: tokens that it may write for one segment, the end token included.
       search: `greedy`, or `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there).
-      merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it off.
+      merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
+      off.
     """
 
     spectrogram: SpectrogramConfig = SpectrogramConfig()
@@ -53,8 +54,8 @@ class TranscriptionConfig:
         rows = num_embeddings(vocabulary_from_codec(build_codec(self.vocabulary)))
         if self.network.vocab_size != rows:
             raise ValueError(
-                f"the network has {self.network.vocab_size} token embeddings, but its vocabulary needs {rows}; "
-                f"set network.vocab_size to {rows}, or vocabulary to that of the weights"
+                f"the network has {self.network.vocab_size} token embeddings, but its vocabulary needs "
+                f"{rows}; set network.vocab_size to {rows}, or vocabulary to that of the weights"
             )
 
     @property
@@ -76,8 +77,8 @@ class TranscriptionConfig:
         """The configuration written by `to_json`. Fields that are absent keep their defaults.
 
         Raises:
-          ValueError: `text` is not a JSON object, or names a field or a choice that does not exist; the message
-            opens with `source`.
+          ValueError: `text` is not a JSON object, or names a field or a choice that does not exist; the
+            message opens with `source`.
         """
         try:
             return cast(TranscriptionConfig, _from_fields(cls, json.loads(text)))
@@ -115,7 +116,7 @@ PRESETS = {
 
 
 def read_config(directory: Path) -> TranscriptionConfig | None:
-    """The configuration stored in a checkpoint directory or beside it (in its parent); None where there is none."""
+    """The configuration stored in a checkpoint directory or beside it (in its parent); None without one."""
     for path in (directory / CONFIG_FILE, directory.parent / CONFIG_FILE):
         if path.is_file():
             return TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path))

@@ -1,10 +1,10 @@
 """What a training run carries from step to step: weights, their moving average, optimizer state.
 
-Parameters are `{"network": ..., "frame_head": ...}`: the transcriber's own, under T5X's names, and those of the
-auxiliary head, which only training uses.
+Parameters are `{"network": ..., "frame_head": ...}`: the transcriber's own, under T5X's names, and those of
+the auxiliary head, which only training uses.
 
-Optimizer: Muon (Jordan 2024) for the matrices inside the layers, Adam for everything else (embeddings, the output
-projection, norms and biases), both from optax.
+Optimizer: Muon (Jordan 2024) for the matrices inside the layers, Adam for everything else (embeddings, the
+output projection, norms and biases), both from optax.
 """
 
 import dataclasses
@@ -109,10 +109,13 @@ def apply_gradients(
     optimizer: optax.GradientTransformation,
     average_decay: float,
 ) -> TrainState:
-    """The state after one optimizer update. Early on the average follows faster: decay <= (1 + step) / (10 + step)."""
+    """The state after one optimizer update.
+
+    Early on the average follows faster: its decay is at most (1 + step) / (10 + step).
+    """
     with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer powers
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params: Any = optax.apply_updates(state.params, updates)
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(jnp.float32(average_decay), (1 + step) / (10 + step))
     average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params["network"])

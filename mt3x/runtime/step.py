@@ -1,13 +1,13 @@
 """One training step: samples in, a new state out, all inside one jitted function.
 
-The samples become log-mel, the network reads them and predicts the next token at every place; an auxiliary head
-on the encoder predicts piano rolls, which teaches the encoder to hear long before the decoder has learned to
-write. Its weight falls over the run.
+The samples become log-mel, the network reads them and predicts the next token at every place; an auxiliary
+head on the encoder predicts piano rolls, which teaches the encoder to hear long before the decoder has
+learned to write. Its weight falls over the run.
 
 A batch holds arrays with the batch size B in front: `num_frames` int32 [B], `targets` int32 [B, T] (ids, 0 is
 padding), the segment's notes as columns `note_start`, `note_end` float32 [B, P] (seconds from the segment's
-start), `note_pitch`, `note_program` int32 [B, P] (pitch -1 pads), `note_is_drum` bool [B, P], and whatever the
-caller's `prepare` makes samples from.
+start), `note_pitch`, `note_program` int32 [B, P] (pitch -1 pads), `note_is_drum` bool [B, P], and whatever
+the caller's `prepare` makes samples from.
 """
 
 import dataclasses
@@ -57,9 +57,9 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
     """What the frame head should say, from the note columns of a batch.
 
     Returns:
-      `onset`, `active`, `drum` float32 [B, F, 128] and `class` float32 [B, F, 16]; 1 where a pitched note starts
-      (in that frame or the next, since an onset is heard between two frames), sounds, a drum is hit, or a program
-      class sounds.
+      `onset`, `active`, `drum` float32 [B, F, 128] and `class` float32 [B, F, 16]; 1 where a pitched note
+      starts (in that frame or the next, since an onset is heard between two frames), sounds, a drum is hit,
+      or a program class sounds.
     """
     first = jnp.floor(batch["note_start"] * frames_per_second).astype(jnp.int32)
     last = jnp.maximum(jnp.ceil(batch["note_end"] * frames_per_second).astype(jnp.int32), first + 1)
@@ -86,7 +86,7 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
 def frame_loss(
     logits: dict[str, jax.Array], rolls: dict[str, jax.Array], onset_positive_weight: float
 ) -> jax.Array:
-    """Binary cross-entropy of the rolls, summed over pitches and classes, mean over frames: a float32 scalar."""
+    """Binary cross-entropy of the rolls, summed over pitches and classes, mean over frames: float32 []."""
     total = jnp.zeros((), jnp.float32)
     for name, target in rolls.items():
         cell = optax.sigmoid_binary_cross_entropy(logits[name].astype(jnp.float32), target)
@@ -107,13 +107,14 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch, jax.Array, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """The jitted update `(state, batch, key, resources) -> (state, measurements)`.
 
-    The key is folded with the step inside. `resources` is a tree of arrays that `prepare` needs besides the batch
-    (a note bank), or None.
+    The key is folded with the step inside. `resources` is a tree of arrays that `prepare` needs besides the
+    batch (a note bank), or None.
 
     Measurements are float32 scalars: `loss` (nats a token), `token_accuracy`, `frame_loss`, `gradient_norm`.
     """
-    network, head = Transformer(config.network), FrameHead(NUM_CLASSES)
-    frames_per_second = config.spectrogram.sample_rate / config.spectrogram.hop_width
+    # Typed, as flax says of `apply` only that it may also return a pair.
+    apply_network: Callable[..., jax.Array] = Transformer(config.network).apply  # pyright: ignore
+    apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
 
     # XLA would gather the whole batch on every device for an FFT; shard_map keeps each device to its share.
     @functools.partial(jax.shard_map, mesh=mesh, in_specs=(P(), P("data"), P()), out_specs=P("data"))
@@ -125,22 +126,15 @@ def make_train_step(
         sample_key, dropout_key = jax.random.split(key)
         mel = hear(sample_key, batch, resources)
         variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
-        encoded = network.apply(variables, mel, deterministic=False, rngs=rngs, method=Transformer.encode)
+        run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
+        encoded = run(mel, method=Transformer.encode)
         targets = batch["targets"]
-        logits = network.apply(
-            variables,
-            encoded,
-            shift_right(targets),
-            deterministic=False,
-            rngs=rngs,
-            method=Transformer.decode,
-        )
+        logits = run(encoded, shift_right(targets), method=Transformer.decode)
         weights = (targets > 0).astype(jnp.float32)
         tokens, z, count = token_loss(logits, targets, weights, loss_config.z_loss)
-        rolls = piano_rolls(batch, mel.shape[1], frames_per_second)
-        frames = frame_loss(
-            head.apply({"params": params["frame_head"]}, encoded), rolls, loss_config.onset_positive_weight
-        )
+        rolls = piano_rolls(batch, mel.shape[1], config.spectrogram.frames_per_second)
+        frame_logits = apply_head({"params": params["frame_head"]}, encoded)
+        frames = frame_loss(frame_logits, rolls, loss_config.onset_positive_weight)
         fallen = jnp.minimum(progress / loss_config.frame_weight_until, 1.0)
         frame_weight = loss_config.frame_weight * (1 - (1 - loss_config.frame_weight_final) * fallen)
         correct = jnp.sum(jnp.where(jnp.argmax(logits, axis=-1) == targets, weights, 0.0))

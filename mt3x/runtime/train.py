@@ -1,9 +1,10 @@
-"""The training loop: batches in, checkpoints and a loss curve out; stopped at any moment, it goes on from the last
-checkpoint.
+"""The training loop: batches in, checkpoints and a loss curve out.
+
+Stopped at any moment, it goes on from the last checkpoint.
 
 A run's directory holds `config.json` (what the weights need), `log.jsonl` (one object per logged step) and
-`checkpoints/` (the whole training state, Orbax). The loop takes any iterator of numpy batches that can tell and
-take back its position (`get_state`, `set_state`, as Grain's iterators do).
+`checkpoints/` (the whole training state, Orbax). The loop takes any iterator of numpy batches that can tell
+and take back its position (`get_state`, `set_state`, as Grain's iterators do).
 """
 
 import dataclasses
@@ -20,12 +21,12 @@ import optax
 from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
+from mt3x.music.timegrid import steps_to_seconds
 from mt3x.runtime.checkpoints.orbax import CheckpointDirectory
 from mt3x.runtime.mesh import data_mesh, replicate, split_batch
 from mt3x.runtime.presets import CONFIG_FILE, TranscriptionConfig
 from mt3x.runtime.state import OptimizerConfig, Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import NUM_CLASSES, LossConfig, Prepare, make_train_step
-from mt3x.tokens.codec import Event
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
 LOG_FILE = "log.jsonl"
@@ -56,6 +57,9 @@ class TrainConfig:
       log_every: steps between two lines of the log, each the mean over those steps.
       checkpoint_seconds: wall time between two checkpoints.
       has_alignment_prior: start with attention aligned in time (`model.alignment_prior`).
+
+    Raises:
+      ValueError: total_steps or log_every below 1.
     """
 
     total_steps: int = 10_000
@@ -66,25 +70,32 @@ class TrainConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
 
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
 
 def initial_params(config: TranscriptionConfig, seed: int, has_alignment_prior: bool) -> Params:
     """Fresh parameters of the network and the frame head, float32."""
     network_key, head_key = jax.random.split(jax.random.key(seed))
     network = config.network
     frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
-    params = Transformer(network).init(network_key, frames, np.zeros((1, 8), np.int32))["params"]
+    params: Any = Transformer(network).init(network_key, frames, np.zeros((1, 8), np.int32))["params"]
     encoded = np.zeros((1, config.segment_frames, network.emb_dim), np.float32)
     head = FrameHead(NUM_CLASSES).init(head_key, encoded)["params"]
     if has_alignment_prior:
-        codec = build_codec(config.vocabulary)
-        vocabulary = vocabulary_from_codec(codec)
-        low, high = codec.event_type_range("shift")
-        steps = np.arange(high - low + 1)
-        seconds_per_frame = config.spectrogram.hop_width / config.spectrogram.sample_rate
-        first = int(vocabulary.encode(np.array([codec.encode_event(Event("shift", 0))]))[0])
-        shift_frames = steps / codec.steps_per_second / seconds_per_frame
-        params = apply_alignment_prior(params, network, first, shift_frames)
+        params = apply_alignment_prior(params, network, *_shifts(config))
     return {"network": params, "frame_head": head}
+
+
+def _shifts(config: TranscriptionConfig) -> tuple[int, np.ndarray]:
+    """The id of the shift of 0 steps, and the frame that each shift names: float64 [S]."""
+    codec = build_codec(config.vocabulary)
+    first_index, last_index = codec.event_type_range("shift")
+    first_id = int(vocabulary_from_codec(codec).encode(first_index))
+    seconds = steps_to_seconds(np.arange(last_index - first_index + 1), codec.steps_per_second)
+    return first_id, seconds * config.spectrogram.frames_per_second
 
 
 def train(
@@ -125,9 +136,9 @@ def train(
     )
     resources = replicate(resources, mesh)
     key = replicate(jax.random.key(train_config.seed + 1), mesh)
-    log = _Log(directory / LOG_FILE, report)
-    started = saved = time.monotonic()
     number = saved_number = int(state.step)
+    log = _Log(directory / LOG_FILE, report, number)
+    started = saved = time.monotonic()
     while number < train_config.total_steps:
         batch = next(batches)
         state, measured = step(state, split_batch(batch, mesh), key, resources)
@@ -150,12 +161,13 @@ def train(
 
 def _claim_directory(directory: Path, config: TranscriptionConfig) -> None:
     path = directory / CONFIG_FILE
-    if path.exists() and TranscriptionConfig.from_json(path.read_text(), str(path)) != config:
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(config.to_json(), encoding="utf-8")
+    elif TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path)) != config:
         raise ValueError(
             f"{directory} holds a run of another configuration ({path}); choose another directory"
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(config.to_json())
 
 
 def _fresh_or_resumed(
@@ -176,13 +188,21 @@ def _fresh_or_resumed(
 
 
 class _Log:
-    """Means of the measurements since the last line, written as JSON lines."""
+    """Means of the measurements since the last line, written as JSON lines.
 
-    def __init__(self, path: Path, report: Callable[[dict[str, float]], None]):
+    Lines past `first_step` are of steps that were lost when a run was stopped; they will be taken, and
+    logged, again.
+    """
+
+    def __init__(self, path: Path, report: Callable[[dict[str, float]], None], first_step: int):
         self._path, self._report = path, report
         self._measured: list[dict[str, jax.Array]] = []
         self._examples = 0
         self._since = time.monotonic()
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= first_step]
+            path.write_text("".join(kept), encoding="utf-8")
 
     def add(self, measured: dict[str, jax.Array], examples: int) -> None:
         self._measured.append(measured)
@@ -201,7 +221,7 @@ class _Log:
         names = self._measured[0]
         line = {name: float(np.mean([float(m[name]) for m in self._measured])) for name in names}
         line = {"step": step, **line, "examples_per_second": self._examples / (now - self._since)}
-        with self._path.open("a") as file:
+        with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({name: round(value, 5) for name, value in line.items()}) + "\n")
         self._report(line)
         self._measured, self._examples, self._since = [], 0, now
