@@ -3,18 +3,30 @@
     python -m mt3x.apps.train --gin_file=run/default_model.gin --gin.MODEL_DIR="'runs/default'" \\
         --gin.SCORES_FILE="'openscore.npz'"
 
-As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more; gin is read nowhere
-else in the project. Files are looked up among one's own and in the package's `gin/`. The same command goes on with a
-run that was stopped.
+As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more; gin is read
+nowhere else in the project. Files are looked up among one's own and in the package's `gin/`. The same command
+goes on with a run that was stopped.
 """
 
 import argparse
+import dataclasses
+import functools
+import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mt3x
+
+if TYPE_CHECKING:
+    from mt3x.data.augmentation import AugmentationConfig
+    from mt3x.data.batches import BatchConfig
+    from mt3x.data.examples import ExampleConfig
+    from mt3x.runtime.presets import TranscriptionConfig
+    from mt3x.runtime.train import TrainConfig
 
 GIN_DIRECTORIES = (Path(mt3x.__file__).parent / "gin", Path(mt3x.__file__).parents[1] / "gin")
 """In an installed package, and in a checkout."""
@@ -27,7 +39,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="train a model",
         description="Trains a model from gin files; goes on where a stopped run left off.",
     )
-    parser.add_argument("--gin_file", action="append", default=[], metavar="FILE", help="may come several times")
+    parser.add_argument(
+        "--gin_file", action="append", required=True, metavar="FILE", help="may come several times"
+    )
     parser.add_argument(
         "--gin",
         action="append",
@@ -41,28 +55,108 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Trains; 0 when the run is complete or saved, 1 when it failed, 2 for a wrong configuration."""
     try:
-        import gin  # noqa: F401
+        import gin.config  # noqa: F401  (plain `import gin` finds a checkout's folder of gin files)
         import optax  # noqa: F401
     except ImportError as error:
         print(f"mt3x train: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
         return 2
     try:
-        start = _configured(args.gin_file, args.gin)
-    except (ValueError, TypeError, OSError, SyntaxError) as error:
-        print(f"mt3x train: {error}", file=sys.stderr)
+        settings = read_settings(args.gin_file, args.gin)
+    except (ValueError, TypeError, NameError, OSError, SyntaxError) as error:
+        print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
-        start(stop_after_minutes=args.stop_after_minutes)
+        train_on_drawn_examples(settings, args.stop_after_minutes)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
-        print(f"mt3x train: {error}", file=sys.stderr)
+        print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _configured(files: list[str], bindings: list[str]) -> Callable[..., None]:
-    """`train_on_drawn_examples` with everything set but `stop_after_minutes`."""
+_NOT_SET = re.compile(r"No bindings specified for '(\w+)/gin\.macro'")
+_NOT_A_VALUE = re.compile(r"Failed to parse token '(.*)' \(line \d+\)")
+_GIN_DETAILS = re.compile(r"\s*(No values supplied by Gin|In call to configurable) .*", re.DOTALL)
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, in one line, without the details that gin adds."""
+    text = str(error)
+    if found := _NOT_SET.search(text):
+        return f"{found[1]} is not set; add --gin.{found[1]}=VALUE"
+    if found := _NOT_A_VALUE.search(text):
+        return f"{found[1]} is not a value; text needs quotes of its own: --gin.NAME=\"'text'\""
+    return " ".join(_GIN_DETAILS.sub("", text).split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What gin files set under the name `train_on_drawn_examples`.
+
+    Attributes:
+      model: what is trained; training: how; examples, batches, augmentation: on what.
+      model_dir: where checkpoints and the log go.
+      scores_file: scores packed by `mt3x prepare scores`.
+      soundfonts: names or files, to render with.
+
+    Raises:
+      ValueError: the examples are not of the model's length or tokens, there is no soundfont or no such file
+      of
+        scores.
+    """
+
+    model: "TranscriptionConfig"
+    training: "TrainConfig"
+    examples: "ExampleConfig"
+    batches: "BatchConfig"
+    augmentation: "AugmentationConfig"
+    model_dir: str
+    scores_file: str
+    soundfonts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("segment_seconds", "vocabulary", "spec", "granularity"):
+            wanted, given = getattr(self.model, name), getattr(self.examples, name)
+            if given != wanted:
+                raise ValueError(f"ExampleConfig.{name} is {given}; the model's is {wanted}: make them equal")
+        if self.examples.max_tokens > self.model.max_target_length:
+            raise ValueError(
+                f"ExampleConfig.max_tokens is {self.examples.max_tokens}; the model writes at most "
+                f"max_target_length, {self.model.max_target_length}: make it no more"
+            )
+        if not self.soundfonts:
+            raise ValueError("soundfonts is empty; give at least one, such as 'FluidR3_GM'")
+        if not Path(self.scores_file).is_file():
+            raise ValueError(f"scores_file {self.scores_file} is missing; mt3x prepare scores makes it")
+
+
+def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
+    """What the gin files and the bindings after them say.
+
+    Raises:
+      OSError: a file, or one that it includes, is not found.
+      ValueError, TypeError, NameError, SyntaxError: what is written there is wrong; gin says where.
+    """
     import gin
 
+    make_settings = _register()
+    gin.clear_config()
+    logging.getLogger().addFilter(_is_worth_telling)
+    try:
+        gin.parse_config_files_and_bindings(files, bindings)
+    finally:
+        logging.getLogger().removeFilter(_is_worth_telling)
+    return make_settings()
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """False for what gin logs while it looks for a file: that it is not where it was looked for first."""
+    return record.msg != "Path not found: %s"
+
+
+@functools.cache  # gin's register is global, and takes each name once
+def _register() -> Callable[..., Settings]:
+    """Tells gin what it may set; returns the `Settings` that it makes."""
+    import gin
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.data.augmentation import AugmentationConfig
     from mt3x.data.batches import BatchConfig
@@ -86,35 +180,19 @@ def _configured(files: list[str], bindings: list[str]) -> Callable[..., None]:
         gin.constants_from_enum(names, module="mt3x")
     for directory in GIN_DIRECTORIES:
         gin.add_config_file_search_path(str(directory))
-    start = gin.configurable(train_on_drawn_examples)
-    gin.parse_config_files_and_bindings(files, bindings)
-    return start
+    return gin.external_configurable(Settings, "train_on_drawn_examples")  # pyright: ignore[reportReturnType]
 
 
-def train_on_drawn_examples(
-    model,
-    training,
-    examples,
-    batches,
-    augmentation,
-    model_dir: str,
-    scores_file: str,
-    soundfonts: Sequence[str] = (),
-    stop_after_minutes: float | None = None,
-) -> None:
-    """Trains `model` (a TranscriptionConfig) as `training` (TrainConfig) says, on examples drawn as the others say.
-
-    Args:
-      model_dir: where checkpoints and the log go.
-      scores_file: scores packed by `mt3x.data.scores.pack_scores`.
-      soundfonts: names or files, to render with.
-      stop_after_minutes: saves and stops early.
-    """
+def train_on_drawn_examples(settings: Settings, stop_after_minutes: float | None = None) -> None:
+    """Trains on examples drawn from scores and at random; `stop_after_minutes` saves and stops early."""
     from mt3x.data.batches import DrawnBatches
     from mt3x.data.sound import rendered_sound
     from mt3x.runtime.train import train
 
-    sound = rendered_sound(soundfonts, examples, augmentation, model.spectrogram.sample_rate)
+    model, training, batches = settings.model, settings.training, settings.batches
+    sound = rendered_sound(
+        settings.soundfonts, settings.examples, settings.augmentation, model.spectrogram.sample_rate
+    )
     started = time.monotonic()
 
     def report(line: dict[str, float]) -> None:
@@ -127,14 +205,16 @@ def train_on_drawn_examples(
             file=sys.stderr,
         )
 
-    with DrawnBatches(examples, batches, Path(scores_file), sound.open_sources, model.segment_frames) as drawn:
+    with DrawnBatches(
+        settings.examples, batches, Path(settings.scores_file), sound.open_sources, model.segment_frames
+    ) as drawn:
         train(
             model,
             training,
             drawn,
             sound.prepare,
             sound.resources,
-            Path(model_dir),
+            Path(settings.model_dir),
             report,
             stop_after_seconds=None if stop_after_minutes is None else 60 * stop_after_minutes,
         )
