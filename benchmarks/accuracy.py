@@ -1,18 +1,18 @@
-"""How well a model transcribes: scores that training never saw, rendered with a soundfont that it never heard.
+"""How well a model transcribes scores that training never saw, rendered with a soundfont it never heard.
 
     python benchmarks/accuracy.py --scores openscore.npz [--model FOLDER] [--real FOLDER] [--json FILE]
 
-Sets, each of `--pieces` excerpts of `--seconds`, drawn with a fixed seed from the held-out scores of OpenScore
-(`mt3x.data.scores.is_held_out`), performed by `mt3x.data.performance` and rendered dry with TimGM6mb:
+Sets, each of `--pieces` excerpts of `--seconds`, drawn with a fixed seed from the held-out scores of
+OpenScore (`mt3x.data.scores.is_held_out`), performed by `mt3x.data.performance`, rendered dry with TimGM6mb:
 
     piano    the whole score on a piano
     multi    two to six instruments
     drums    the same with a drum pattern
 
-`--real` names a folder of recordings with notes beside them: NAME.flac or NAME.wav and NAME.tsv, whose columns are
-onset_seconds, offset_seconds, pitch, velocity. Scores are means over pieces: onset F1 (50 ms), onset and offset F1
-(offset within 50 ms or 20 % of the duration), both blind to instruments and for pitched notes only; program-aware
-onset and offset F1 by MIDI class (mir_eval through `mt3x.metrics`); onset F1 of drum hits.
+`--real` names a folder of recordings with notes beside them: NAME.flac or NAME.wav and NAME.tsv, with columns
+onset_seconds, offset_seconds, pitch, velocity. Scores are means over pieces: onset F1 (50 ms), onset and
+offset F1 (offset within 50 ms or 20 % of the duration), both blind to instruments and for pitched notes only;
+program-aware onset and offset F1 by MIDI class; onset F1 of drum hits. All through `mt3x.metrics`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer
 from mt3x.data.examples import RenderedSound
 from mt3x.data.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.scores import Score, is_held_out, load_scores
-from mt3x.metrics.instruments import extract_track, program_scores
+from mt3x.metrics.instruments import program_scores
 from mt3x.metrics.notes import note_scores
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes
@@ -77,15 +77,14 @@ def real_clips(folder: Path) -> Iterator[Clip]:
 
 def measure(reference: np.ndarray, estimate: np.ndarray) -> dict[str, float]:
     """The scores of one piece; those of drums only where there are drums."""
-    pitched = [notes[~notes["is_drum"]] for notes in (reference, estimate)]
-    by_class = program_scores(*pitched, granularity=Granularity.MIDI_CLASS)
+    heard, played = (notes[~notes["is_drum"]] for notes in (estimate, reference))
     scores = {
-        "onset_f1": note_scores(*pitched).f1,
-        "onset_offset_f1": note_scores(*pitched, use_offsets=True).f1,
-        "midi_class_f1": by_class.pitched.f1,
+        "onset_f1": note_scores(played, heard).f1,
+        "onset_offset_f1": note_scores(played, heard, use_offsets=True).f1,
+        "midi_class_f1": program_scores(played, heard, Granularity.MIDI_CLASS).pitched.f1,
     }
     if reference["is_drum"].any():
-        scores["drum_onset_f1"] = note_scores(*(extract_track(n, 0, True) for n in (reference, estimate))).f1
+        scores["drum_onset_f1"] = program_scores(reference, estimate).drums.f1
     return scores
 
 

@@ -21,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when all is packed, 1 when some scores could not be read (each is named), 2 for a wrong command line."""
+    """0 when all is packed, 1 when some scores could not be read (each is named), 2 when nothing was."""
     from mt3x.data.scores import pack_scores
 
     paths = sorted(path for path in args.source.rglob("*") if path.suffix.lower() in SUFFIXES)

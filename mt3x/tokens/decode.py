@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mt3x.music.notes import make_notes, sort_notes
-from mt3x.tokens.codec import Codec, EventRange
 from mt3x.music.timegrid import floor_to_steps
+from mt3x.tokens.codec import Codec, EventRange
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import bin_to_velocity, num_velocity_bins_from_codec, trim_eos
 
