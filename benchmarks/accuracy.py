@@ -26,9 +26,9 @@ import numpy as np
 
 import mt3x
 from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer
-from mt3x.data.examples import RenderedSound
 from mt3x.data.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.scores import Score, is_held_out, load_scores
+from mt3x.data.sound import RenderedSound
 from mt3x.metrics.instruments import program_scores
 from mt3x.metrics.notes import note_scores
 from mt3x.music.instruments import Granularity

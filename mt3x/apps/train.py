@@ -96,12 +96,12 @@ class Settings:
       model: what is trained; training: how; examples, batches, augmentation: on what.
       model_dir: where checkpoints and the log go.
       scores_file: scores packed by `mt3x prepare scores`.
-      soundfonts: names or files, to render with.
+      soundfonts: names or files, to render with; or
+      note_banks: folders that `mt3x prepare note-bank` wrote, to compose audio inside the step.
 
     Raises:
-      ValueError: the examples are not of the model's length or tokens, there is no soundfont or no such file
-      of
-        scores.
+      ValueError: the examples are not of the model's length or tokens, there is no file of scores, or not
+        either soundfonts or note banks.
     """
 
     model: "TranscriptionConfig"
@@ -112,6 +112,7 @@ class Settings:
     model_dir: str
     scores_file: str
     soundfonts: Sequence[str] = ()
+    note_banks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("segment_seconds", "vocabulary", "spec", "granularity"):
@@ -123,8 +124,11 @@ class Settings:
                 f"ExampleConfig.max_tokens is {self.examples.max_tokens}; the model writes at most "
                 f"max_target_length, {self.model.max_target_length}: make it no more"
             )
-        if not self.soundfonts:
-            raise ValueError("soundfonts is empty; give at least one, such as 'FluidR3_GM'")
+        if bool(self.soundfonts) == bool(self.note_banks):
+            raise ValueError(
+                f"soundfonts are {self.soundfonts} and note_banks {self.note_banks}; "
+                "give one of the two, such as soundfonts = ('FluidR3_GM',)"
+            )
         if not Path(self.scores_file).is_file():
             raise ValueError(f"scores_file {self.scores_file} is missing; mt3x prepare scores makes it")
 
@@ -186,12 +190,16 @@ def _register() -> Callable[..., Settings]:
 def train_on_drawn_examples(settings: Settings, stop_after_minutes: float | None = None) -> None:
     """Trains on examples drawn from scores and at random; `stop_after_minutes` saves and stops early."""
     from mt3x.data.batches import DrawnBatches
-    from mt3x.data.sound import rendered_sound
+    from mt3x.data.sound import note_bank_sound, rendered_sound
     from mt3x.runtime.train import train
 
     model, training, batches = settings.model, settings.training, settings.batches
-    sound = rendered_sound(
-        settings.soundfonts, settings.examples, settings.augmentation, model.spectrogram.sample_rate
+    make_sound = note_bank_sound if settings.note_banks else rendered_sound
+    sound = make_sound(
+        settings.note_banks or settings.soundfonts,
+        settings.examples,
+        settings.augmentation,
+        model.spectrogram.sample_rate,
     )
     started = time.monotonic()
 

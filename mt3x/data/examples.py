@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 
-from mt3x.audio.synthesis import Synthesizer
 from mt3x.data.drums import draw_drum_pattern
 from mt3x.data.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.random_music import RandomMusicSettings, draw_random_music
@@ -101,28 +100,6 @@ class SoundSource(Protocol):
         Those named `note_...` are columns beside the notes, [K]; others are of one shape for all examples.
         """
         ...
-
-
-class RenderedSound:
-    """Audio rendered here and now: `samples` float32 [L + N]."""
-
-    def __init__(self, synthesizer: Synthesizer, detune_cents: float):
-        self._synthesizer, self._detune_cents = synthesizer, detune_cents
-
-    def sounding(self, notes: np.ndarray) -> np.ndarray:
-        """Whether the soundfont has a sample for each note."""
-        mask = np.zeros(len(notes), bool)
-        for is_drum in (False, True):
-            of_kind = notes["is_drum"] == is_drum
-            for program in np.unique(notes["program"][of_kind]):
-                mine = of_kind & (notes["program"] == program)
-                mask[mine] = self._synthesizer.sounding_pitches(int(program), is_drum)[notes["pitch"][mine]]
-        return mask
-
-    def sound(self, rng: np.random.Generator, notes: np.ndarray, seconds: float) -> dict[str, np.ndarray]:
-        """`samples`, detuned as a whole by a random amount."""
-        detune = rng.uniform(-self._detune_cents, self._detune_cents)
-        return {"samples": self._synthesizer.render(notes, seconds, detune_cents=detune)}
 
 
 @dataclasses.dataclass(frozen=True)

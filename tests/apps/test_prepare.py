@@ -3,6 +3,7 @@
 import pytest
 
 from mt3x.apps.cli import main
+from mt3x.audio.notebank import load_note_bank
 from mt3x.data.scores import load_scores
 
 SCORE = """<?xml version="1.0"?>
@@ -55,3 +56,17 @@ def test_a_folder_without_scores_is_an_error(folder, capsys):
     (folder / "scores" / "good.musicxml").unlink()
     assert prepare(folder)[0] == 2
     assert "no .mxl, .musicxml, .xml file below" in capsys.readouterr().err
+
+
+def test_a_note_bank_is_built(tmp_path, capsys):
+    folder = tmp_path / "bank"
+    words = ["prepare", "note-bank", "--soundfont", "sf_GMbank", "--output", str(folder), "--programs", "0"]
+    assert main([*words, "--seconds", "1"]) == 0
+    assert load_note_bank(folder).samples.shape[1] == 16_000
+    assert "notes" in capsys.readouterr().out
+
+
+def test_a_missing_soundfont_is_an_error(tmp_path, capsys):
+    words = ["prepare", "note-bank", "--soundfont", "nowhere.sf2", "--output", str(tmp_path / "bank")]
+    assert main(words) == 2
+    assert "no soundfont at nowhere.sf2" in capsys.readouterr().err
