@@ -33,7 +33,7 @@ __all__ = [
     "start_search",
 ]
 
-CACHE_LENGTHS = (128, 256, 512)
+CACHE_LENGTHS = (256, 512)
 """Lengths at which the cache grows. Each costs a compilation (about 1 s for small networks on two cores)."""
 
 Step = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]

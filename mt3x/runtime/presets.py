@@ -8,7 +8,6 @@ Source: MT3's `gin/{mt3,ismir2021}.gin`, `gin/model.gin` and `InferenceModel` of
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from mt3x.audio.logmel import SpectrogramConfig
@@ -16,8 +15,6 @@ from mt3x.model.config import SMALL, TransformerConfig
 from mt3x.music.instruments import Granularity
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
-
-CONFIG_FILE = "config.json"
 
 SearchName = Literal["greedy", "beam"]
 
@@ -73,7 +70,7 @@ class TranscriptionConfig:
         return json.dumps(dataclasses.asdict(self), indent=2, default=lambda value: value.value) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = CONFIG_FILE) -> "TranscriptionConfig":
+    def from_json(cls, text: str, source: str = "config") -> "TranscriptionConfig":
         """The configuration written by `to_json`. Fields that are absent keep their defaults.
 
         Raises:
@@ -113,11 +110,3 @@ PRESETS = {
         search="beam",
     ),
 }
-
-
-def read_config(directory: Path) -> TranscriptionConfig | None:
-    """The configuration stored in a checkpoint directory or beside it (in its parent); None without one."""
-    for path in (directory / CONFIG_FILE, directory.parent / CONFIG_FILE):
-        if path.is_file():
-            return TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path))
-    return None

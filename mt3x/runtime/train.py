@@ -22,9 +22,9 @@ from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
 from mt3x.music.timegrid import steps_to_seconds
-from mt3x.runtime.checkpoints.orbax import CheckpointDirectory
+from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
 from mt3x.runtime.mesh import data_mesh, replicate, split_batch
-from mt3x.runtime.presets import CONFIG_FILE, TranscriptionConfig
+from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import OptimizerConfig, Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import NUM_CLASSES, LossConfig, Prepare, make_train_step
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
