@@ -4,7 +4,7 @@ Parameters are `{"network": ..., "frame_head": ...}`: the transcriber's own, und
 the auxiliary head, which only training uses.
 
 Optimizer: Muon (Jordan 2024) for the matrices inside the layers, Adam for everything else (embeddings, the
-output projection, norms and biases), both from optax.
+output projection, norms and biases), both from optax and with Nesterov momentum.
 """
 
 import dataclasses

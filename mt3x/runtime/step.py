@@ -148,7 +148,7 @@ def make_train_step(
         key = jax.random.fold_in(key, state.step)
         progress = state.step.astype(jnp.float32) / total_steps
         gradients, measured = jax.grad(loss, has_aux=True)(state.params, batch, key, resources, progress)
-        measured["gradient_norm"] = optax.global_norm(gradients)
+        measured["gradient_norm"] = optax.tree.norm(gradients)
         return apply_gradients(state, gradients, optimizer, average_decay), measured
 
     return jax.jit(step, donate_argnums=0)

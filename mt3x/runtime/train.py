@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.frame_head import FrameHead
@@ -81,9 +82,10 @@ def initial_params(config: TranscriptionConfig, seed: int, has_alignment_prior: 
     network_key, head_key = jax.random.split(jax.random.key(seed))
     network = config.network
     frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
-    params: Any = Transformer(network).init(network_key, frames, np.zeros((1, 8), np.int32))["params"]
+    ids = np.zeros((1, 8), np.int32)
+    params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
     encoded = np.zeros((1, config.segment_frames, network.emb_dim), np.float32)
-    head = FrameHead(NUM_CLASSES).init(head_key, encoded)["params"]
+    head = jax.jit(FrameHead(NUM_CLASSES).init)(head_key, encoded)["params"]
     if has_alignment_prior:
         params = apply_alignment_prior(params, network, *_shifts(config))
     return {"network": params, "frame_head": head}
@@ -123,8 +125,7 @@ def train(
     optimizer = make_optimizer(train_config.total_steps, train_config.optimizer)
     mesh = data_mesh()
     checkpoints = CheckpointDirectory(directory / CHECKPOINTS)
-    state = _fresh_or_resumed(config, train_config, optimizer, checkpoints, batches)
-    state = replicate(state, mesh)
+    state = _fresh_or_resumed(config, train_config, optimizer, checkpoints, batches, mesh)
     step = make_train_step(
         config,
         train_config.loss,
@@ -176,13 +177,17 @@ def _fresh_or_resumed(
     optimizer: optax.GradientTransformation,
     checkpoints: CheckpointDirectory,
     batches: BatchIterator,
+    mesh: Mesh,
 ) -> TrainState:
-    params = initial_params(config, train_config.seed, train_config.has_alignment_prior)
-    state = new_state(params, optimizer)
+    """The state on every device of the mesh; `batches` are moved to where it was saved."""
     newest = checkpoints.newest_step()
     if newest is None:
-        return state
-    restored, position = checkpoints.restore(newest, {"state": state})
+        params = initial_params(config, train_config.seed, train_config.has_alignment_prior)
+        return replicate(new_state(params, optimizer), mesh)
+    shapes = jax.eval_shape(lambda: new_state(initial_params(config, 0, False), optimizer))
+    placement = NamedSharding(mesh, PartitionSpec())
+    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement), shapes)
+    restored, position = checkpoints.restore(newest, {"state": target})
     batches.set_state(position["batches"])
     return restored["state"]
 
