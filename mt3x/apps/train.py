@@ -11,7 +11,6 @@ goes on with a run that was stopped.
 import argparse
 import dataclasses
 import functools
-import logging
 import re
 import sys
 import time
@@ -76,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
 _NOT_SET = re.compile(r"No bindings specified for '(\w+)/gin\.macro'")
 _NOT_A_VALUE = re.compile(r"Failed to parse token '(.*)' \(line \d+\)")
 _GIN_DETAILS = re.compile(r"\s*(No values supplied by Gin|In call to configurable) .*", re.DOTALL)
+_LINE_NUMBER = re.compile(r"In bindings string line \d+")  # of all files and bindings together
+_INCLUDE = re.compile(r"""^include\s+(['"])(.*)\1\s*(#.*)?$""", re.MULTILINE)
 
 
 def _one_line(error: Exception) -> str:
@@ -85,7 +86,7 @@ def _one_line(error: Exception) -> str:
         return f"{found[1]} is not set; add --gin.{found[1]}=VALUE"
     if found := _NOT_A_VALUE.search(text):
         return f"{found[1]} is not a value; text needs quotes of its own: --gin.NAME=\"'text'\""
-    return " ".join(_GIN_DETAILS.sub("", text).split())
+    return " ".join(_LINE_NUMBER.sub("In", _GIN_DETAILS.sub("", text)).split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,17 +145,22 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
 
     make_settings = _register()
     gin.clear_config()
-    logging.getLogger().addFilter(_is_worth_telling)
-    try:
-        gin.parse_config_files_and_bindings(files, bindings)
-    finally:
-        logging.getLogger().removeFilter(_is_worth_telling)
+    gin.parse_config_files_and_bindings([], [*map(_with_includes, files), *bindings])
     return make_settings()
 
 
-def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """False for what gin logs while it looks for a file: that it is not where it was looked for first."""
-    return record.msg != "Path not found: %s"
+def _with_includes(name: str) -> str:
+    """The text of a gin file, with those that it includes in their places.
+
+    gin's own search also asks for Python packages: it fails where a folder of one's own is called like one of
+    ours (`run`), and logs an error for each place where a file is not.
+    """
+    paths = (folder / name for folder in (Path(), *GIN_DIRECTORIES))
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        places = ", ".join(str(folder) for folder in GIN_DIRECTORIES)
+        raise FileNotFoundError(f"there is no gin file {name}, here or in {places}")
+    return _INCLUDE.sub(lambda found: _with_includes(found[2]), path.read_text(encoding="utf-8"))
 
 
 @functools.cache  # gin's register is global, and takes each name once
@@ -182,8 +188,6 @@ def _register() -> Callable[..., Settings]:
         gin.external_configurable(kind)
     for names in (NoteSpec, Granularity):
         gin.constants_from_enum(names, module="mt3x")
-    for directory in GIN_DIRECTORIES:
-        gin.add_config_file_search_path(str(directory))
     return gin.external_configurable(Settings, "train_on_drawn_examples")  # pyright: ignore[reportReturnType]
 
 

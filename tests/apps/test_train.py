@@ -1,0 +1,200 @@
+"""`mt3x train`: what its gin files say, what is said of wrong ones, and a run from end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mt3x
+from mt3x.apps.cli import main
+from mt3x.apps.train import GIN_DIRECTORIES, read_settings
+from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
+from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
+from mt3x.music.instruments import Granularity
+from mt3x.runtime.checkpoints import load_params
+from mt3x.runtime.presets import TranscriptionConfig
+
+ROOT = Path(mt3x.__file__).parents[1]
+RUN_FILES = sorted(path for folder in GIN_DIRECTORIES for path in (folder / "run").glob("*.gin"))
+
+TINY = {
+    "TRAIN_STEPS": "4",
+    "BATCH_SIZE": "2",
+    "BatchConfig.pool_batches": "2",
+    "BatchConfig.target_lengths": "(128,)",
+    "ExampleConfig.max_tokens": "128",
+    "ExampleConfig.segment_seconds": "0.512",
+    "ExampleConfig.lead_seconds": "0.1",
+    "TranscriptionConfig.segment_frames": "32",
+    "TransformerConfig.emb_dim": "160",
+    "TransformerConfig.num_heads": "2",
+    "TransformerConfig.mlp_dim": "32",
+    "TransformerConfig.num_encoder_layers": "1",
+    "TransformerConfig.num_decoder_layers": "1",
+    "TrainConfig.log_every": "2",
+    "train_on_drawn_examples.soundfonts": "('sf_GMbank',)",
+}
+
+
+@pytest.fixture(scope="module")
+def scores_file(tmp_path_factory):
+    name = next(f"piece {i}" for i in range(1000) if not is_held_out(f"piece {i}"))
+    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], SCORE_NOTE_DTYPE)
+    bars, tempos = np.arange(0, 32, 4, np.float32), np.zeros((0, 2), np.float32)
+    file = tmp_path_factory.mktemp("scores") / "scores.npz"
+    save_scores([Score(name, "", "", ("Piano",), notes, bars, tempos)], file)
+    return file
+
+
+@pytest.fixture
+def words(scores_file, tmp_path):
+    """The words of a command for the default run at tiny size, with other bindings on demand."""
+
+    def make(**bindings):
+        places = {"MODEL_DIR": repr(str(tmp_path / "run")), "SCORES_FILE": repr(str(scores_file))}
+        settings = {**TINY, **places, **bindings}
+        return [
+            "--gin_file=run/default_model.gin",
+            *(f"--gin.{name}={value}" for name, value in settings.items()),
+        ]
+
+    return make
+
+
+def test_the_default_run_trains_the_default_model(scores_file):
+    settings = read_settings(
+        ["run/default_model.gin"], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"]
+    )
+    assert settings.model.spectrogram.hop_width == 256
+    assert settings.model.segment_seconds == settings.examples.segment_seconds == 2.0
+    assert settings.model.granularity is settings.examples.granularity is Granularity.MIDI_CLASS
+    assert settings.batches.total_steps == settings.training.total_steps
+    assert settings.soundfonts == TRAINING_SOUNDFONTS
+    assert settings.model_dir == "here"
+    # What is stored with the weights is equal to what gin made: a stopped run goes on.
+    assert TranscriptionConfig.from_json(settings.model.to_json()) == settings.model
+
+
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.name)
+def test_every_run_is_sound_and_no_run_hears_the_held_out_soundfont(path, scores_file):
+    settings = read_settings([str(path)], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"])
+    assert set(settings.soundfonts) <= set(TRAINING_SOUNDFONTS)
+
+
+def test_nothing_that_trains_names_the_held_out_soundfont():
+    assert TEST_SOUNDFONT == "TimGM6mb" and TEST_SOUNDFONT not in TRAINING_SOUNDFONTS
+    sources = [ROOT / "mt3x" / "apps" / "train.py", *(ROOT / "mt3x" / "data").glob("*.py")]
+    files = [*RUN_FILES, *(path for folder in GIN_DIRECTORIES for path in folder.rglob("*.gin")), *sources]
+    assert RUN_FILES and len(files) > 10
+    assert [path for path in files if "timgm" in path.read_text().lower()] == []
+
+
+def test_a_file_of_ones_own_may_include_those_of_the_package(scores_file, tmp_path, monkeypatch):
+    (tmp_path / "sizes.gin").write_text("TransformerConfig.emb_dim = 256\n")
+    (tmp_path / "mine.gin").write_text(
+        "include 'run/default_model.gin'\ninclude 'sizes.gin'  # larger\nMODEL_DIR = 'mine'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings(["mine.gin"], [f"SCORES_FILE = {str(scores_file)!r}"])
+    assert (settings.model.network.emb_dim, settings.model.network.num_heads) == (256, 3)
+    # Settings of the call before are forgotten.
+    settings = read_settings(
+        ["run/default_model.gin"], ["MODEL_DIR = ''", f"SCORES_FILE = {str(scores_file)!r}"]
+    )
+    assert settings.model.network.emb_dim == 192
+
+
+@pytest.mark.parametrize(
+    "bindings, message",
+    [
+        ({"Nonsense.size": "1"}, "No configurable matching 'Nonsense'. In Nonsense.size=1"),
+        ({"TrainConfig.size": "1"}, "Configurable 'TrainConfig' doesn't have a parameter named 'size'. In T"),
+        ({"MODEL_DIR": "here"}, "here is not a value; text needs quotes of its own: --gin.NAME=\"'text'\""),
+        ({"TrainConfig.seed": "%SEEDS"}, "SEEDS is not set; add --gin.SEEDS=VALUE"),
+        ({"TransformerConfig.emb_dim": "161"}, "emb_dim is 161: give an even width"),
+        ({"TrainConfig.total_steps": "0"}, "total_steps is 0; it must be at least 1"),
+        (
+            {"SCORES_FILE": "'nowhere.npz'"},
+            "scores_file nowhere.npz is missing; mt3x prepare scores makes",
+        ),
+        (
+            {"ExampleConfig.segment_seconds": "1.0"},
+            "ExampleConfig.segment_seconds is 1.0; the model's is 0.512: make them equal",
+        ),
+        (
+            {"TranscriptionConfig.granularity": "%Granularity.FULL"},
+            "ExampleConfig.granularity is Granularity.MIDI_CLASS; the model's is Granularity.FULL: make",
+        ),
+        (
+            {"TranscriptionConfig.max_target_length": "100"},
+            "ExampleConfig.max_tokens is 128; the model writes at most max_target_length, 100: make it",
+        ),
+        (
+            {"train_on_drawn_examples.soundfonts": "()"},
+            "soundfonts are () and note_banks (); give one of the two",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_code_2(words, capsys, caplog, bindings, message):
+    assert main(["train", *words(**bindings)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"mt3x train: {message}")
+    assert said.count("\n") == 1
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("place", ["on the command line", "in a file"])
+def test_a_missing_file_is_one_line_and_code_2(tmp_path, capsys, caplog, place):
+    file = tmp_path / "mine.gin"
+    file.write_text("include 'run/nowhere.gin'\n")
+    name = "run/nowhere.gin" if place == "on the command line" else str(file)
+    assert main(["train", f"--gin_file={name}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mt3x train: there is no gin file run/nowhere.gin, here or in /")
+    assert said.count("\n") == 1
+    assert not caplog.records
+
+
+def test_a_command_without_a_file_is_refused(capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["train"])
+    assert refused.value.code == 2
+    assert "the following arguments are required: --gin_file" in capsys.readouterr().err
+
+
+def test_what_is_missing_when_training_starts_is_one_line_and_code_1(words, capsys):
+    soundfont = {"train_on_drawn_examples.soundfonts": "('nowhere.sf2',)"}
+    assert main(["train", *words(**soundfont)]) == 1
+    assert capsys.readouterr().err.startswith("mt3x train: no soundfont at nowhere.sf2; give the path of")
+
+
+def train(words, tmp_path):
+    """The documented command, in a folder that is not the checkout."""
+    command = [sys.executable, "-m", "mt3x.apps.train", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+
+
+@pytest.mark.slow
+def test_the_command_trains_stops_and_goes_on(words, tmp_path):
+    first = train([*words(), "--stop_after_minutes=0"], tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "Path not found" not in first.stderr
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == ["checkpoint_1"]
+    finished = train(words(), tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [2, 4]
+    assert finished.stderr.splitlines()[0].startswith("step 2/4  loss ")
+    assert "examples/s" in finished.stderr and " min left" in finished.stderr
+    params = load_params(checkpoints)
+    assert np.isfinite(params["decoder"]["logits_dense"]["kernel"]).all()
+    other = train(words(**{"TransformerConfig.mlp_dim": "64"}), tmp_path)
+    assert other.returncode == 1
+    assert other.stderr.startswith("mt3x train: ") and "holds a run of another configuration" in other.stderr
+    assert other.stderr.count("\n") == 1
