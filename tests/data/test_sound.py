@@ -10,7 +10,7 @@ from mt3x.audio.notebank import build_note_bank, save_note_bank
 from mt3x.audio.synthesis import SynthesisError
 from mt3x.data.augmentation import AugmentationConfig
 from mt3x.data.examples import ExampleConfig
-from mt3x.data.sound import note_bank_sound, rendered_sound
+from mt3x.data.sound import RenderedSound, note_bank_sound, rendered_sound
 from mt3x.music.notes import make_notes
 
 RATE = 16_000
@@ -68,3 +68,33 @@ def test_banks_that_do_not_fit_are_refused(bank_folder, name, message):
 def test_a_missing_soundfont_is_told_before_any_worker_starts():
     with pytest.raises(SynthesisError, match="nowhere.sf2"):
         rendered_sound(["nowhere.sf2"], EXAMPLES, PLAIN, RATE)
+
+
+class Recorder:
+    """A synthesizer with pitches from 60 on, drums from 35 on, that keeps what it was asked to render."""
+
+    def __init__(self):
+        self.cents = []
+
+    def sounding_pitches(self, program, is_drum=False):
+        return np.arange(128) >= (35 if is_drum else 60 + program)
+
+    def render(self, notes, seconds, detune_cents):
+        self.cents.append(detune_cents)
+        return np.zeros(round(seconds * RATE), np.float32)
+
+
+def test_each_note_is_heard_as_its_program_or_as_a_drum():
+    notes = make_notes(
+        0, 1, [59, 60, 60, 61, 34, 35], program=[0, 0, 1, 1, 9, 9], is_drum=[False] * 4 + [True] * 2
+    )
+    heard = RenderedSound(Recorder(), 0.0).sounding(notes)
+    assert heard.tolist() == [False, True, False, True, False, True]
+
+
+def test_each_segment_is_detuned_as_a_whole_within_the_range():
+    recorder, rng = Recorder(), np.random.default_rng(0)
+    source = RenderedSound(recorder, detune_cents=20.0)
+    samples = [source.sound(rng, NOTES, 0.5)["samples"] for _ in range(50)]
+    assert samples[0].shape == (8000,)
+    assert -20 < min(recorder.cents) < -10 and 10 < max(recorder.cents) < 20
