@@ -110,8 +110,8 @@ def note_bank_sound(
     total_samples = round(examples.total_seconds * sample_rate)
 
     def prepare(key: jax.Array, batch: dict[str, jax.Array], resources: jax.Array) -> jax.Array:
-        arrangement = Arrangement(*(batch[_BANK_ARRAY.format(name)] for name in Arrangement._fields))
-        samples = compose(resources, *arrangement, num_samples=total_samples, sample_rate=sample_rate)
+        arrays = {name: batch[_BANK_ARRAY.format(name)] for name in Arrangement._fields}
+        samples = compose(resources, **arrays, num_samples=total_samples, sample_rate=sample_rate)
         return augment(key, samples, num_samples, sample_rate, augmentation)
 
     open_sources = functools.partial(_open_banks, tuple(folders), examples.max_notes)
