@@ -23,7 +23,7 @@ PLOT = ["matplotlib>=3.8"]
 MIDI = ["pretty-midi>=0.2.10"]
 SYNTHESIS = ["pyfluidsynth>=1.3.4"]
 METRICS = ["mir_eval>=0.8"]
-TRAIN = ["optax>=0.2.5", "gin-config>=0.5", *SYNTHESIS, *METRICS]
+TRAIN = ["optax>=0.2.8", "gin-config>=0.5", *SYNTHESIS, *METRICS]
 NOTEBOOK = ["ipython>=8", "ipywidgets>=8", *PLOT, *SYNTHESIS]
 TEST = [
     "pytest>=8",

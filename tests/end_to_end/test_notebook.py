@@ -23,7 +23,6 @@ from mt3x.tokens.decode import DecodeReport
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "colab" / "transcribe.ipynb"
 EXAMPLE = ROOT / "examples" / "das_wandern.flac"
-DEFAULT_MODEL = Path(mt3x.__file__).parent / "models" / "default"
 
 
 def read_notebook():
@@ -115,7 +114,6 @@ def test_a_recording_becomes_midi_with_the_weights_of_a_checkpoint(execute, smal
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEFAULT_MODEL.is_dir(), reason="the default model is still in training")
 def test_a_recording_becomes_midi_with_the_default_model(execute):
     _, folder = execute(RECORDING=str(EXAMPLE), MODEL="default", PRESET="")
     assert len(read_midi(folder / "das_wandern.mid"))
