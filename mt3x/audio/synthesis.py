@@ -324,7 +324,8 @@ def _import_fluidsynth() -> Any:
     """pyfluidsynth's module (untyped), with FluidSynth's own messages on stderr switched off."""
     fluidsynth: Any
     try:
-        import fluidsynth
+        with contextlib.redirect_stdout(io.StringIO()):  # where the variable CI is set, it says what it found
+            import fluidsynth
     except ModuleNotFoundError as error:
         raise SynthesisError(
             "synthesis needs Python's package pyfluidsynth: pip install pyfluidsynth"
