@@ -9,7 +9,9 @@ Needs the Python package `pyfluidsynth`, the library libfluidsynth and a soundfo
 them; where one is missing, `SynthesisError` says what to install.
 """
 
+import contextlib
 import ctypes
+import io
 import itertools
 import math
 import weakref
