@@ -36,6 +36,8 @@ class PerformanceSettings:
     solo_piano_probability: share of excerpts played on a piano alone.
     solo_other_probability: share played on one other instrument.
     drums_probability: share of excerpts with a drum pattern in the music's tempo, where max_parts > 1.
+    exact_probability: share of excerpts played as a sequencer does: the notes of a chord begin and end
+      together. In the others every note has its own delay and length, so that no ear can tell their order.
     max_transposition: in semitones, up or down.
     """
 
@@ -44,6 +46,7 @@ class PerformanceSettings:
     solo_piano_probability: float = 0.4
     solo_other_probability: float = 0.1
     drums_probability: float = 0.2
+    exact_probability: float = 0.4
     max_transposition: int = 6
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ def draw_excerpt(
     region = _draw_region(score, rng, seconds)
     has_drums = settings.max_parts > 1 and rng.random() < settings.drums_probability
     lines = _draw_arrangement(score, region, rng, settings, settings.max_parts - has_drums)
-    notes = _perform(lines, region, rng, seconds)
+    notes = _perform(lines, region, rng, settings, seconds)
     if has_drums:
         notes = np.concatenate([notes, _draw_drums(score, region, rng, seconds)])
     notes = trim_overlapping_notes(notes)
@@ -259,13 +262,20 @@ def _without_unisons(lines: _Lines) -> _Lines:
     return _select(lines, order[is_first], lines.line, lines.programs)
 
 
-def _perform(lines: _Lines, region: _Region, rng: np.random.Generator, seconds: float) -> np.ndarray:
+def _perform(
+    lines: _Lines,
+    region: _Region,
+    rng: np.random.Generator,
+    settings: PerformanceSettings,
+    seconds: float,
+) -> np.ndarray:
     """Score time to seconds, with jitter, rolled chords, articulation, dynamics and pedal."""
     num_notes, num_lines = len(lines.onset), len(lines.programs)
     if not num_notes:
         return make_notes([], [], [])
     onset, end = region.seconds(lines.onset), region.seconds(lines.end)
-    jitter = rng.uniform(0, 0.02) if rng.random() < 0.85 else 0.0  # else as a sequencer plays
+    is_exact = rng.random() < settings.exact_probability
+    jitter = 0.0 if is_exact else rng.uniform(0, 0.02)
     late = rng.normal(0, 0.4 * jitter, num_lines)[lines.line] + rng.normal(0, jitter, num_notes)
     late = np.clip(late, -0.05, 0.05)
     if rng.random() < 0.12:
@@ -273,7 +283,9 @@ def _perform(lines: _Lines, region: _Region, rng: np.random.Generator, seconds: 
     # Legato to staccato, one manner for each line.
     manner = np.where(rng.random(num_lines) < 0.6, rng.uniform(0.85, 1.05, num_lines), 0.0)
     manner = np.where(manner == 0, rng.uniform(0.25, 0.9, num_lines), manner)
-    length = (end - onset) * manner[lines.line] * rng.uniform(0.93, 1.07, num_notes)
+    length = (end - onset) * manner[lines.line]
+    if not is_exact:
+        length *= rng.uniform(0.93, 1.07, num_notes)
     start = np.where(lines.onset < region.quarters[0], 0.0, np.maximum(onset + late, 0.0))
     end = start + np.maximum(length, 0.04)
     end = _pedal(lines, region, rng, end)

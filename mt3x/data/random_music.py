@@ -91,7 +91,8 @@ def _draw_part(
     texture = _TEXTURES[int(rng.integers(len(_TEXTURES)))]
     start, duration, pitch = texture(rng, _Task(seconds, voices, low, high, max_notes_per_second))
     velocity = rng.uniform(35, 110) + rng.normal(0, rng.uniform(2, 15), pitch.shape)
-    start = start + rng.normal(0, rng.uniform(0, 0.01), pitch.shape)
+    if rng.random() < 0.5:  # else as a sequencer plays
+        start = start + rng.normal(0, rng.uniform(0, 0.01), pitch.shape)
     end = start + np.maximum(duration, 0.03)
     start = np.maximum(start, 0)
     heard = (start < seconds) & (end - start >= SHORTEST_NOTE_SECONDS)

@@ -75,8 +75,8 @@ def make_optimizer(total_steps: int, config: OptimizerConfig) -> optax.GradientT
         optax.contrib.muon(
             learning_rate_schedule(config.learning_rate, total_steps, config),
             consistent_rms=0.2,
-            ns_steps=4,
-            preconditioning="aol",  # makes up for the fifth step
+            ns_steps=3,  # each takes 36 ms on two CPU cores at the default model's size
+            preconditioning="aol",  # makes up for one more
             adam_learning_rate=learning_rate_schedule(config.adam_learning_rate, total_steps, config),
             muon_weight_dimension_numbers=_layer_matrices,
         ),
