@@ -1,0 +1,1 @@
+"""The data sets that mt3x can build: one file each, which holds its `Reader`."""
