@@ -45,6 +45,14 @@ def test_one_of_several_checkpoints_can_be_named(run):
     assert load_checkpoint(run / "checkpoint_9").step == 9
 
 
+def test_the_folder_of_a_training_run_names_its_newest_checkpoint(tmp_path):
+    for step in (9, 10):
+        write_t5x(tmp_path / "run" / "checkpoints" / f"checkpoint_{step}", params_of(step), step)
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert load_params(tmp_path / "run")["decoder"]["scale"].tolist() == [10.0] * 4
+    assert read_config(find_checkpoint(tmp_path / "run")) == b"{}"
+
+
 def test_a_trailing_slash_or_the_file_itself_names_the_same_checkpoint(run):
     expected = find_checkpoint(run / "checkpoint_10")
     assert find_checkpoint(f"{run}/checkpoint_10/") == expected

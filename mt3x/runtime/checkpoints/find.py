@@ -44,7 +44,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> FoundCheckpoint:
 
     Args:
       path: a checkpoint's folder (T5X, Orbax), a folder with several `checkpoint_<step>` of which the newest
-        is taken, or the file `checkpoint` of a T5X checkpoint; `gs://` paths as well.
+        is taken, a training run's folder with those in `checkpoints`, or the file `checkpoint` of a T5X
+        checkpoint; `gs://` paths as well.
 
     Raises:
       CheckpointError: there is none; the text says what is there instead, and which path to give.
@@ -69,6 +70,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> FoundCheckpoint:
     steps = {step: name for name in names if (step := _step_named(name)) is not None}
     if steps:
         return find_checkpoint((folder / steps[max(steps)]).path)
+    if _RUN_FOLDER in names and steps_in((folder / _RUN_FOLDER).path):
+        return find_checkpoint((folder / _RUN_FOLDER).path)
     raise CheckpointError(_what_is_wrong(folder, names))
 
 
