@@ -1,0 +1,131 @@
+"""What most readers do with a file: find it, read it, and keep of its notes what the audio can hold.
+
+`source` is the release's folder and `file` a path below it, as in `Item.files`; errors and reports name it.
+
+Deviation from MT3: it trims overlapping notes only for the training of Slakh and Cerberus4, and keeps notes
+that begin after the audio's end.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from mt3x.audio.load import AudioError, load_audio
+from mt3x.data.recordings import SAMPLE_RATE, DataError, Report
+from mt3x.music import midi
+from mt3x.music.notes import trim_overlapping_notes, validate_notes
+
+
+def check_folder(source: Path, landmark: str) -> None:
+    """Makes sure that something in `source` matches the glob pattern `landmark`.
+
+    Raises:
+      DataError: nothing does; names the folder one level down, or up, that has it.
+    """
+    source = source.resolve()
+    if not source.is_dir():
+        raise DataError(f"{source}: is no folder; give the folder that holds {landmark}")
+    if any(source.glob(landmark)):
+        return
+    nearby = [*sorted(path for path in source.iterdir() if path.is_dir()), *source.parents[:2]]
+    for folder in nearby:
+        if any(folder.glob(landmark)):
+            raise DataError(f"{source}: holds no {landmark}, but {folder} does: give that folder")
+    raise DataError(f"{source}: holds no {landmark}; give the folder where the release was unpacked")
+
+
+def has_all(source: Path, files: Collection[str], report: Report) -> bool:
+    """Whether an item's files are all there; those that are not are reported."""
+    missing = [file for file in files if not (source / file).is_file()]
+    for file in missing:
+        report(file, "is missing; the item is left out")
+    return not missing
+
+
+def read_audio(source: Path, file: str) -> np.ndarray:
+    """A recording: float32 [N], mono, `SAMPLE_RATE`.
+
+    Raises:
+      DataError: it is missing, cut off, or no audio that can be read.
+    """
+    try:
+        return load_audio(source / file, SAMPLE_RATE)
+    except AudioError as error:
+        raise DataError(str(error)) from error
+
+
+def read_midi_notes(source: Path, file: str, report: Report) -> np.ndarray:
+    """The notes of a MIDI file, the sustain pedal applied; pitch bends and notes left out are reported.
+
+    Raises:
+      DataError: it is missing, or no MIDI that can be read.
+    """
+    try:
+        notes = midi.read_midi(source / file)
+        messages = [message for track in midi._parse(source / file).tracks for message in track]
+    except midi.MidiError as error:
+        raise DataError(str(error)) from error
+    bends = sum(message.type == "pitchwheel" and message.pitch != 0 for message in messages)
+    if bends:
+        report(file, f"has {bends} pitch bends; notes keep the pitches of their keys")
+    struck = sum(message.type == "note_on" and message.velocity > 0 for message in messages)
+    if lost := struck - len(notes):
+        report(file, f"{lost} of {struck} notes are never released, last no time, or start twice: left out")
+    return notes
+
+
+def clean_notes(notes: np.ndarray, num_samples: int, file: str, report: Report) -> np.ndarray:
+    """Sorted notes that last, do not overlap at one pitch and program, and end with the audio.
+
+    What is dropped or cut is reported with its count.
+
+    Args:
+      notes: `NOTE_DTYPE` [K], in any order.
+      num_samples: of the audio, at `SAMPLE_RATE`.
+
+    Raises:
+      DataError: a time, pitch, velocity or program is impossible.
+    """
+    seconds = num_samples / SAMPLE_RATE
+    lasting = notes[~(notes["end"] <= notes["start"])]  # a time that is no number stays, to be found next
+    try:
+        inside = validate_notes(lasting)[lasting["start"] < seconds]
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from error
+    num_cut = np.count_nonzero(inside["end"] > seconds)
+    inside["end"] = np.minimum(inside["end"], seconds)
+    cleaned = trim_overlapping_notes(inside)
+    num_overlapping = (Counter(inside.tolist()) - Counter(cleaned.tolist())).total()
+    for count, what in (
+        (len(notes) - len(lasting), "last no time: left out"),
+        (len(lasting) - len(inside), f"begin after the audio's end at {seconds:.3f} s: left out"),
+        (num_cut, f"end after the audio's end at {seconds:.3f} s: cut there"),
+        (num_overlapping, "overlap the next of their pitch and program: cut, or left out"),
+    ):
+        if count:
+            report(file, f"{count} of {len(notes)} notes {what}")
+    return cleaned
+
+
+def read_table(source: Path, file: str, columns: Collection[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header line.
+
+    Raises:
+      DataError: the file is missing or no text, or lacks a column or a field.
+    """
+    try:
+        with (source / file).open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines)
+            found = reader.fieldnames or ()
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read ({error}); copy it again") from error
+    if missing := set(columns) - set(found):
+        raise DataError(f"{file}: has no column {', '.join(sorted(missing))}; found are {', '.join(found)}")
+    for number, row in enumerate(rows, start=2):
+        if short := [column for column in columns if not row[column]]:
+            raise DataError(f"{file}: line {number} has no {', '.join(short)}; copy the file again")
+    return rows
