@@ -1,0 +1,185 @@
+"""Segments of stored recordings: where they start, their samples, and the notes that their tokens need.
+
+A segment is `segment_frames` hops of audio, behind a lead-in. Its start is a sample; its tokens count from
+the 10 ms step in which that sample lies, as they do in MT3's tasks and in transcription. On a grid of 160
+samples starts and steps agree; on one of 128, a hop of MT3's front end, starts are those that MT3 can draw.
+"""
+
+import dataclasses
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mt3x.data.pitch_shift import playback_rate, shift_audio, shift_notes
+from mt3x.data.recordings import SAMPLE_RATE
+from mt3x.music.instruments import Granularity, map_programs
+from mt3x.music.timegrid import num_frames
+
+_ROUNDING_SECONDS = 0.01
+"""Rounding to steps can bring an event into a segment from this far outside, or move it out."""
+
+
+class StoredStems(Protocol):
+    """A recording whose stems are read in parts, as `data.records.StoredRecording`."""
+
+    @property
+    def num_samples(self) -> int:
+        """Length of every stem."""
+        ...
+
+    @property
+    def notes(self) -> tuple[np.ndarray, ...]:
+        """`NOTE_DTYPE` [K] a stem."""
+        ...
+
+    @property
+    def mixes(self) -> tuple[tuple[int, ...], ...]:
+        """The stems that each example sums, by number."""
+        ...
+
+    def samples(self, stem: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples of a stem: float32 [stop - start], mono, `SAMPLE_RATE`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentSizes:
+    """How segments are cut; all but frames in samples at `SAMPLE_RATE`.
+
+    Attributes:
+      segment_frames: frames that the network reads at once; hop_samples: length of one.
+      lead_samples: audio before the segment that goes with it, in which notes and rooms already sound.
+      grid_samples: starts are multiples of this; 160 is a step of the tokens, 10 ms.
+
+    Raises:
+      ValueError: a size below 1, or a lead-in below 0.
+    """
+
+    segment_frames: int = 256
+    hop_samples: int = 128
+    lead_samples: int = 0
+    grid_samples: int = SAMPLE_RATE // 100
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("segment_frames", 1),
+            ("hop_samples", 1),
+            ("lead_samples", 0),
+            ("grid_samples", 1),
+        ):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+
+    @property
+    def segment_samples(self) -> int:
+        """N, samples of a segment without its lead-in."""
+        return self.segment_frames * self.hop_samples
+
+
+class Cut(NamedTuple):
+    """One segment of some stems of a recording.
+
+    Attributes:
+      samples: float32 [L + N], lead-in and segment; zeros where the recording has nothing.
+      num_frames: frames of the segment that lie in the recording, as transcription counts them.
+      notes: `NOTE_DTYPE` [K] in the recording's time: what sounds in the segment, and the earlier notes of
+        the same pitches, without which it could not be told which notes are held.
+      start_seconds, end_seconds: of the segment.
+      is_last: the recording ends within the segment.
+    """
+
+    samples: np.ndarray
+    num_frames: int
+    notes: np.ndarray
+    start_seconds: float
+    end_seconds: float
+    is_last: bool
+
+
+def draw_start(rng: np.random.Generator, num_samples: int, sizes: SegmentSizes) -> int:
+    """A random first sample on the grid, such that all of a recording is heard about equally often.
+
+    Starts reach to the recording's end, so that short last segments occur; draws from before its beginning
+    count as 0, so that whole segments from the very beginning do.
+    """
+    first = 1 - -(-sizes.segment_samples // sizes.grid_samples)
+    return max(0, int(rng.integers(first, -(-num_samples // sizes.grid_samples))) * sizes.grid_samples)
+
+
+def cut(
+    stored: StoredStems,
+    stems: tuple[int, ...],
+    start: int,
+    sizes: SegmentSizes,
+    granularity: Granularity = Granularity.FULL,
+    semitones: int = 0,
+) -> Cut:
+    """The segment of summed stems that starts at a sample within the recording.
+
+    Args:
+      stems: at least one, by number.
+      semitones: shifts all stems without drums (`data.pitch_shift`), about the segment's start.
+
+    Raises:
+      ValueError: a note would leave 0..127.
+    """
+    start_seconds = start / SAMPLE_RATE
+    samples = np.zeros(sizes.lead_samples + sizes.segment_samples, np.float32)
+    notes, remaining = [], 0
+    for shift, group in _by_shift(stored, stems, semitones):
+        rate = playback_rate(shift)
+        begin = start - round(sizes.lead_samples * rate / SAMPLE_RATE)
+        end = start + -(-sizes.segment_samples * rate // SAMPLE_RATE)
+        audio = np.sum([padded_samples(stored, stem, begin, end) for stem in group], axis=0)
+        heard = shift_audio(audio, shift)[: len(samples)]
+        samples[: len(heard)] += heard
+        notes += [shift_notes(stored.notes[stem], shift, start_seconds) for stem in group]
+        remaining = max(remaining, (stored.num_samples - start) * SAMPLE_RATE // rate)
+    end_seconds = (start + sizes.segment_samples) / SAMPLE_RATE
+    return Cut(
+        samples,
+        min(num_frames(remaining, sizes.hop_samples), sizes.segment_frames),
+        notes_for_segment(np.concatenate(notes), start_seconds, end_seconds, granularity),
+        start_seconds,
+        end_seconds,
+        remaining < sizes.segment_samples,
+    )
+
+
+def _by_shift(stored: StoredStems, stems: tuple[int, ...], semitones: int) -> list[tuple[int, list[int]]]:
+    """Stems in groups of one shift each, drums apart."""
+    groups: dict[int, list[int]] = {}
+    for stem in stems:
+        shift = 0 if stored.notes[stem]["is_drum"].any() else semitones
+        groups.setdefault(shift, []).append(stem)
+    return list(groups.items())
+
+
+def padded_samples(stored: StoredStems, stem: int, start: int, stop: int) -> np.ndarray:
+    """Samples of a stem, zeros before the recording's beginning and after its end: float32 [stop - start]."""
+    samples = np.zeros(stop - start, np.float32)
+    first, last = max(start, 0), min(stop, stored.num_samples)
+    if first < last:
+        samples[first - start : last - start] = stored.samples(stem, first, last)
+    return samples
+
+
+def notes_for_segment(
+    notes: np.ndarray, start_seconds: float, end_seconds: float, granularity: Granularity
+) -> np.ndarray:
+    """Those notes of a recording without which the segment's tokens would not be the same.
+
+    That is every note up to the segment's end whose pitch and instrument (as coarse as `granularity`) sound
+    in it: trimming overlaps and telling held notes asks for the earlier ones, too.
+    """
+    begun = notes[notes["start"] < end_seconds + _ROUNDING_SECONDS]
+    instruments = np.where(begun["is_drum"], 128, map_programs(begun["program"], granularity))
+    keys = 128 * instruments + begun["pitch"]
+    is_wanted = np.zeros(128 * 129, bool)
+    is_wanted[keys[begun["end"] > start_seconds - _ROUNDING_SECONDS]] = True
+    return begun[is_wanted[keys]]
+
+
+def is_heard(notes: np.ndarray, start_seconds: float, end_seconds: float) -> np.ndarray:
+    """Which notes sound between two times: bool [K]."""
+    return (notes["end"] > start_seconds) & (notes["start"] < end_seconds)
