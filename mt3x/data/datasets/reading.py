@@ -7,14 +7,16 @@ that begin after the audio's end.
 """
 
 import csv
+import io
+import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mt3x.audio.load import AudioError, load_audio
-from mt3x.data.recordings import SAMPLE_RATE, DataError, Report
+from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
 from mt3x.music import midi
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
 
@@ -110,22 +112,59 @@ def clean_notes(notes: np.ndarray, num_samples: int, file: str, report: Report) 
     return cleaned
 
 
+def read_text(source: Path, file: str) -> str:
+    """The contents of a UTF-8 file.
+
+    Raises:
+      DataError: it is missing, or no text.
+    """
+    try:
+        return (source / file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as text ({error}); copy it again") from error
+
+
 def read_table(source: Path, file: str, columns: Collection[str]) -> list[dict[str, str]]:
     """The rows of a CSV file with a header line.
 
     Raises:
       DataError: the file is missing or no text, or lacks a column or a field.
     """
-    try:
-        with (source / file).open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines)
-            found = reader.fieldnames or ()
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: cannot be read ({error}); copy it again") from error
-    if missing := set(columns) - set(found):
-        raise DataError(f"{file}: has no column {', '.join(sorted(missing))}; found are {', '.join(found)}")
-    for number, row in enumerate(rows, start=2):
-        if short := [column for column in columns if not row[column]]:
-            raise DataError(f"{file}: line {number} has no {', '.join(short)}; copy the file again")
+    table = csv.DictReader(io.StringIO(read_text(source, file)))
+    found = table.fieldnames or ()
+    if missing := [column for column in columns if column not in found]:
+        raise DataError(f"{file}: has no column {', '.join(missing)}, only {', '.join(found)}; copy it again")
+    rows = list(table)
+    for row in rows:
+        if empty := [column for column in columns if not row[column]]:
+            raise DataError(f"{file}: a row has no {', '.join(empty)} ({row}); copy the file again")
     return rows
+
+
+def parse_numbers(rows: Sequence[Sequence[str | float]], num_columns: int, file: str) -> np.ndarray:
+    """Rows of an annotation: float64 [K, num_columns].
+
+    Raises:
+      DataError: a row has another length, or a field is no finite number.
+    """
+    for number, row in enumerate(rows, start=1):
+        try:
+            is_good = len(row) == num_columns and all(math.isfinite(float(field)) for field in row)
+        except (TypeError, ValueError):
+            is_good = False
+        if not is_good:
+            raise DataError(f"{file}: row {number} is {row}, expected {num_columns} numbers; copy it again")
+    return np.array(rows, np.float64).reshape(-1, num_columns)
+
+
+def read_mix(
+    source: Path, item: Item, audio_file: str, notes: np.ndarray, notes_file: str, report: Report
+) -> Recording:
+    """The recording that has one stem, "mix": all of `notes`, cleaned.
+
+    Raises:
+      DataError: the audio cannot be read, or a note is impossible.
+    """
+    samples = read_audio(source, audio_file)
+    cleaned = clean_notes(notes, len(samples), notes_file, report)
+    return Recording(item.id, item.split, (Stem("mix", samples, cleaned),))
