@@ -27,6 +27,7 @@ from mt3x.model.transformer import Transformer, shift_right
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import Params, TrainState, apply_gradients
+from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
 Batch = dict[str, jax.Array]
 Prepare = Callable[[jax.Array, Batch, Any], jax.Array]
@@ -44,6 +45,9 @@ class LossConfig:
       frame_weight: weight of the frame head's loss at the start.
       frame_weight_final: its share that is left after `frame_weight_until` of the run.
       onset_positive_weight: weight of cells that hold an onset over cells that do not, which are far more.
+      shift_jitter_steps: the decoder reads the shifts before a token with random errors, whose standard
+        deviation is drawn for each example from 0 to this. Its own shifts will be off by a step or two: a
+        decoder that has only read true ones writes a note again that it wrote too early. MT3 has none.
     """
 
     z_loss: float = 1e-4
@@ -51,6 +55,7 @@ class LossConfig:
     frame_weight_final: float = 0.15
     frame_weight_until: float = 0.7
     onset_positive_weight: float = 5.0
+    shift_jitter_steps: float = 0.0
 
 
 def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict[str, jax.Array]:
@@ -96,6 +101,19 @@ def frame_loss(
     return total
 
 
+def jitter_shifts(key: jax.Array, ids: jax.Array, shift_ids: tuple[int, int], steps: float) -> jax.Array:
+    """Token ids int32 [B, T] with each shift off by a random number of steps (see `LossConfig`).
+
+    shift_ids: ids of the first and the last shift.
+    """
+    first, last = shift_ids
+    scale_key, error_key = jax.random.split(key)
+    deviation = steps * jax.random.uniform(scale_key, (len(ids), 1))
+    errors = jnp.rint(deviation * jax.random.normal(error_key, ids.shape)).astype(jnp.int32)
+    is_shift = (ids >= first) & (ids <= last)
+    return jnp.where(is_shift, jnp.clip(ids + errors, first, last), ids)
+
+
 def make_train_step(
     config: TranscriptionConfig,
     loss_config: LossConfig,
@@ -116,6 +134,9 @@ def make_train_step(
     apply_network: Callable[..., jax.Array] = Transformer(config.network).apply  # pyright: ignore
     apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
 
+    codec = build_codec(config.vocabulary)
+    first, last = vocabulary_from_codec(codec).encode(codec.event_type_range("shift")).tolist()
+
     # XLA would gather the whole batch on every device for an FFT; shard_map keeps each device to its share.
     # Loops inside (a note bank's) start from constants, which its check of replication would refuse.
     @functools.partial(
@@ -126,13 +147,14 @@ def make_train_step(
         return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
 
     def loss(params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array):
-        sample_key, dropout_key = jax.random.split(key)
+        sample_key, jitter_key, dropout_key = jax.random.split(key, 3)
         mel = hear(sample_key, batch, resources)
         variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
         run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
         encoded = run(mel, method=Transformer.encode)
         targets = batch["targets"]
-        logits = run(encoded, shift_right(targets), method=Transformer.decode)
+        read = jitter_shifts(jitter_key, targets, (first, last), loss_config.shift_jitter_steps)
+        logits = run(encoded, shift_right(read), method=Transformer.decode)
         weights = (targets > 0).astype(jnp.float32)
         tokens, z, count = token_loss(logits, targets, weights, loss_config.z_loss)
         rolls = piano_rolls(batch, mel.shape[1], config.spectrogram.frames_per_second)

@@ -7,7 +7,7 @@ import pytest
 
 from mt3x.runtime.mesh import data_mesh, replicate, split_batch
 from mt3x.runtime.state import make_optimizer, new_state
-from mt3x.runtime.step import frame_loss, piano_rolls
+from mt3x.runtime.step import frame_loss, jitter_shifts, piano_rolls
 
 
 def note_columns(*rows, places=6):
@@ -63,6 +63,16 @@ def test_two_parts_on_one_pitch_count_once_and_the_shortest_note_has_a_frame():
     rolls = rolls_of((0.3, 0.31, 60, 0, False), (0.3, 0.31, 60, 8, False))
     assert ones(rolls["active"]) == [(3, 60)]
     assert ones(rolls["class"]) == [(3, 0), (3, 1)]
+
+
+def test_only_shifts_are_misread_and_only_as_other_shifts():
+    ids = jnp.tile(jnp.array([[0, 1, 3, 500, 1003, 1004, 1200]], jnp.int32), (200, 1))
+    read = np.asarray(jitter_shifts(jax.random.key(0), ids, (3, 1003), 2.0))
+    assert (read[:, [0, 1, 5, 6]] == [0, 1, 1004, 1200]).all()
+    assert read[:, 2].min() == 3 and read[:, 4].max() == 1003
+    errors = read[:, 3] - 500
+    assert abs(errors.mean()) < 0.3 and 0.8 < errors.std() < 1.5  # 2 / sqrt(3) = 1.15: uniform up to 2
+    assert (jitter_shifts(jax.random.key(0), ids, (3, 1003), 0.0) == ids).all()
 
 
 def test_the_frame_loss_weighs_onsets_and_averages_over_frames():
