@@ -15,8 +15,8 @@ from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.music.instruments import Granularity, map_programs
 from mt3x.music.timegrid import num_frames
 
-_ROUNDING_SECONDS = 0.01
-"""Rounding to steps can bring an event into a segment from this far outside, or move it out."""
+_ROUNDING_SECONDS = 0.02
+"""Rounding of the start and of events to steps can bring an event into a segment from this far outside."""
 
 
 class StoredStems(Protocol):
