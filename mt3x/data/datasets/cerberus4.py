@@ -6,6 +6,7 @@ Source: Manilow et al. 2020, "Simultaneous Separation and Transcription of Mixtu
 and Percussive Instruments"; arXiv 2111.03017, section 4.1; MT3 `datasets.py`, `CERBERUS4_CONFIG`.
 """
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -21,6 +22,7 @@ QUARTET = {
 """By `inst_class` of the release's metadata."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Cerberus4:
     """Cerberus4, from the folder of Slakh2100, redux or original."""
 

@@ -12,6 +12,7 @@ Deviation from MT3: none of a song's subsets is drawn twice, so that a song of f
 Source: arXiv 2111.03017, appendix; MT3 `preprocessors.py`, `tokenize_slakh_example`.
 """
 
+import dataclasses
 import math
 import random
 from collections.abc import Collection, Mapping
@@ -81,6 +82,7 @@ CLASSES: Mapping[str, Mapping[str, Collection[int]]] = {
 instr_defs_metadata/komplete_strict.json, counted from 0). Other programs were not rendered."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Slakh:
     """Slakh2100, redux or original."""
 
@@ -108,11 +110,8 @@ class Slakh:
                 program, is_drum = slakh_class_to_program_and_is_drum(slakh_class)
                 instruments.append((stem, Instrument(slakh_class, program, is_drum)))
             else:
-                report(
-                    file,
-                    f"stem {stem.name} has inst_class {stem.inst_class!r} and program {stem.program_num}, "
-                    "which no class of MT3's stands for: left out",
-                )
+                found = f"inst_class {stem.inst_class!r} and program {stem.program_num}"
+                report(file, f"stem {stem.name} has {found}, which are in no class of the release: left out")
         every_stem = tuple(range(len(instruments)))
         if item.split != "train":
             mixes = (every_stem,)
