@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from mt3x.music.notes import validate_notes
+
 SAMPLE_RATE = 16000
 """Of all audio in records, in Hz: what MT3's front end reads."""
 
@@ -71,13 +73,19 @@ class Recording:
 class Reader(Protocol):
     """One data set's release on disk.
 
-    Attributes:
-      name: the data set's name in MT3's task names, such as "maestrov3".
-      splits: those that the release has.
+    A frozen dataclass, whose fields are its options: `repr` shows them, and a build that was made with others
+    is made again.
     """
 
-    name: str
-    splits: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """The data set's name in MT3's task names, such as "maestrov3"."""
+        ...
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those that the release has."""
+        ...
 
     def items(self, source: Path, report: Report) -> list[Item]:
         """All items below `source`, in a stable order; files that are missing are reported.
@@ -94,3 +102,45 @@ class Reader(Protocol):
           DataError: the item cannot be used.
         """
         ...
+
+
+def check_recording(recording: Recording, item: Item) -> Recording:
+    """The same recording, if it is what `read` promises of `item`.
+
+    Raises:
+      DataError: it is not; says how.
+    """
+    found, wanted = (recording.id, recording.split), (item.id, item.split)
+    if found != wanted:
+        raise DataError(f"{item.id}: was read as {found}; it must be {wanted}")
+    if not recording.stems:
+        raise DataError(f"{item.id}: has no stems; at least one is needed")
+    lengths = {len(stem.samples) for stem in recording.stems}
+    if len(lengths) > 1 or 0 in lengths:
+        raise DataError(f"{item.id}: stems have {sorted(lengths)} samples; all must have one length above 0")
+    for stem in recording.stems:
+        _check_stem(stem, item.id)
+    stem_numbers = set(range(len(recording.stems)))
+    if not recording.mixes or not all(mix and set(mix) <= stem_numbers for mix in recording.mixes):
+        raise DataError(
+            f"{item.id}: mixes are {recording.mixes}; each must name some of {len(recording.stems)} stems"
+        )
+    return recording
+
+
+def _check_stem(stem: Stem, item_id: str) -> None:
+    where = f"{item_id}, stem {stem.name!r}"
+    if stem.samples.dtype != np.float32 or stem.samples.ndim != 1:
+        found = f"{stem.samples.dtype} {list(stem.samples.shape)}"
+        raise DataError(f"{where}: samples are {found}; they must be float32 [N]")
+    if not np.isfinite(stem.samples).all():
+        raise DataError(f"{where}: some samples are not finite; all must be")
+    try:
+        validate_notes(stem.notes)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from error
+    if (np.diff(stem.notes["start"]) < 0).any():
+        raise DataError(f"{where}: notes are not sorted by their start; use sort_notes")
+    seconds = len(stem.samples) / SAMPLE_RATE
+    if len(stem.notes) and (last := stem.notes["end"].max()) > seconds:
+        raise DataError(f"{where}: a note ends at {last} s, after the audio's {seconds} s; cut it there")

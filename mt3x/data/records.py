@@ -1,0 +1,331 @@
+"""Recordings as records: what a build stores, and random access to it.
+
+A record is one TFDS example (a serialized `tf.train.Example`, which TFDS parses without TensorFlow) in an
+ArrayRecord file; a folder of them opens with `tfds.builder_from_directory(folder)` too.
+
+    id, split   text
+    names       [stems] text
+    audio       [stems] bytes: FLAC, mono, 16 bits, `SAMPLE_RATE`
+    notes       [stems] bytes: `NOTE_DTYPE` [K], little-endian
+    mix_stems   [sum of mix_sizes] int64: the stems of all mixes, one mix after the other
+    mix_sizes   [mixes] int64: how many stems each mix sums
+
+An example is one mix of one recording: record r with M mixes is M examples in a row.
+"""
+
+import bisect
+import dataclasses
+import functools
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mt3x.data.recordings import SAMPLE_RATE, DataError, Recording, Stem
+from mt3x.music.notes import NOTE_DTYPE, sort_notes
+
+MANIFEST_FILE = "manifest.json"
+READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:1"
+"""Of ArrayRecord: no reading ahead, for access in any order."""
+
+_STORED_NOTE_DTYPE = NOTE_DTYPE.newbyteorder("<")
+_FULL_SCALE = 2**15
+
+
+class Example(NamedTuple):
+    """One mix of a recording.
+
+    Attributes:
+      id: the recording's; followed by `#` and the mix's number where there are several.
+      samples: float32 [N], the sum of the stems, mono, `SAMPLE_RATE`; it may go beyond -1..1.
+      notes: `NOTE_DTYPE` [K], those of all stems, sorted; programs as the reader set them.
+    """
+
+    id: str
+    samples: np.ndarray
+    notes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredRecording:
+    """A record whose audio is decoded only when it is asked for.
+
+    Attributes:
+      id, split: as in `Recording`.
+      names: one a stem.
+      audio: a FLAC file a stem.
+      notes: `NOTE_DTYPE` [K] a stem.
+      mixes: the stems of each example, by number.
+    """
+
+    id: str
+    split: str
+    names: tuple[str, ...]
+    audio: tuple[bytes, ...]
+    notes: tuple[np.ndarray, ...]
+    mixes: tuple[tuple[int, ...], ...]
+
+    @functools.cached_property
+    def num_samples(self) -> int:
+        """Length of every stem."""
+        import soundfile
+
+        return soundfile.info(io.BytesIO(self.audio[0])).frames
+
+    def samples(self, stem: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples `start` to `stop` (left out: to the end) of a stem: float32 [stop - start].
+
+        FLAC seeks, so that a few seconds of a long recording are soon decoded.
+        """
+        import soundfile
+
+        samples, _ = soundfile.read(io.BytesIO(self.audio[stem]), start=start, stop=stop, dtype="float32")
+        return samples
+
+    def mix(self, number: int, start: int = 0, stop: int | None = None) -> Example:
+        """Example `number`: its samples `start` to `stop`, and all its notes, timed from sample 0."""
+        stems = self.mixes[number]
+        samples = self.samples(stems[0], start, stop)
+        for stem in stems[1:]:
+            samples += self.samples(stem, start, stop)
+        name = self.id if len(self.mixes) == 1 else f"{self.id}#{number}"
+        return Example(name, samples, sort_notes(np.concatenate([self.notes[stem] for stem in stems])))
+
+    def recording(self) -> Recording:
+        """All of it."""
+        stems = [Stem(name, self.samples(i), self.notes[i]) for i, name in enumerate(self.names)]
+        return Recording(self.id, self.split, tuple(stems), self.mixes)
+
+
+def record_bytes(recording: Recording) -> bytes:
+    """A recording as a record. Samples are rounded to 16 bits; those of a 16-bit file stay as they are.
+
+    Raises:
+      ValueError: samples beyond -1..1.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2  # pyright: ignore[reportMissingImports]
+
+    example = tf_example_pb2.Example()
+    feature = example.features.feature
+    feature["id"].bytes_list.value.append(recording.id.encode())
+    feature["split"].bytes_list.value.append(recording.split.encode())
+    for stem in recording.stems:
+        feature["names"].bytes_list.value.append(stem.name.encode())
+        feature["audio"].bytes_list.value.append(_flac_bytes(stem.samples, recording.id))
+        feature["notes"].bytes_list.value.append(stem.notes.astype(_STORED_NOTE_DTYPE).tobytes())
+    for mix in recording.mixes:
+        feature["mix_stems"].int64_list.value.extend(mix)
+        feature["mix_sizes"].int64_list.value.append(len(mix))
+    return example.SerializeToString(deterministic=True)  # TFDS's own way orders the features by chance
+
+
+def parse_record(data: bytes) -> StoredRecording:
+    """A record, its audio not yet decoded."""
+    example = record_features().deserialize_example_np(data)
+    stems = iter(int(stem) for stem in example["mix_stems"])
+    return StoredRecording(
+        id=example["id"].decode(),
+        split=example["split"].decode(),
+        names=tuple(name.decode() for name in example["names"]),
+        audio=tuple(example["audio"]),
+        notes=tuple(
+            np.frombuffer(notes, _STORED_NOTE_DTYPE).astype(NOTE_DTYPE) for notes in example["notes"]
+        ),
+        mixes=tuple(tuple(itertools.islice(stems, int(size))) for size in example["mix_sizes"]),
+    )
+
+
+def read_record(data: bytes) -> Recording:
+    """A record as the recording that it was, but for the rounding to 16 bits."""
+    return parse_record(data).recording()
+
+
+@functools.cache
+def record_features() -> Any:
+    """TFDS's description of a record: a `tfds.features.FeaturesDict`."""
+    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
+
+    return tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "split": tfds.features.Text(),
+            "names": tfds.features.Sequence(tfds.features.Text()),
+            "audio": tfds.features.Sequence(np.bytes_),
+            "notes": tfds.features.Sequence(np.bytes_),
+            "mix_stems": tfds.features.Sequence(np.int64),
+            "mix_sizes": tfds.features.Sequence(np.int64),
+        }
+    )
+
+
+class Records:
+    """The examples of one split of a built data set, in any order, without TensorFlow.
+
+    Only the manifest is read at first. A pickled copy opens its files anew, so that it may be sent to worker
+    processes.
+
+        records = Records("records/guitarset", "train")
+        records[7].samples
+        stored, mix = records.stored(7)
+        stored.mix(mix, start=16_000, stop=48_000).samples   # two seconds of it
+
+    Attributes:
+      name: the data set's.
+      num_records: how many recordings there are; each is one example or more.
+    """
+
+    def __init__(self, folder: str | Path, split: str):
+        """Opens a split.
+
+        Raises:
+          DataError: `folder` holds no finished build or not this split, or a file is missing or cut off.
+        """
+        self._folder = Path(folder)
+        manifest = read_manifest(folder)
+        if split not in manifest["splits"]:
+            known = ", ".join(manifest["splits"])
+            raise DataError(f"{folder}: has no split {split!r}; its splits are {known}")
+        self.name: str = manifest["name"]
+        self._shards = manifest["splits"][split]["shards"]
+        for shard in self._shards:
+            self._check_size(shard)
+        mixes = [count for shard in self._shards for count in shard["mixes"]]
+        self.num_records = len(mixes)
+        self._first_examples = np.cumsum([0, *mixes]).tolist()
+        self._first_records = np.cumsum([0, *(len(shard["mixes"]) for shard in self._shards)]).tolist()
+        self._files: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return self._first_examples[-1]
+
+    def __getitem__(self, index: int) -> Example:
+        """Example `index`, 0 to `len - 1`.
+
+        Raises:
+          IndexError: there is no such example.
+        """
+        stored, mix = self.stored(index)
+        return stored.mix(mix)
+
+    def __iter__(self) -> Iterator[Example]:
+        """All examples; each record is read once."""
+        for number in range(self.num_records):
+            stored = self.record(number)
+            for mix in range(len(stored.mixes)):
+                yield stored.mix(mix)
+
+    def stored(self, index: int) -> tuple[StoredRecording, int]:
+        """The recording of example `index` and which of its mixes it is; no audio is decoded.
+
+        Raises:
+          IndexError: there is no such example.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"example {index} of {self.name}; there are 0 to {len(self) - 1}")
+        number = bisect.bisect_right(self._first_examples, index) - 1
+        return self.record(number), index - self._first_examples[number]
+
+    def record(self, number: int) -> StoredRecording:
+        """Recording `number`; no audio is decoded.
+
+        Raises:
+          IndexError: there is no such recording.
+        """
+        return parse_record(self.record_data(number))
+
+    def record_data(self, number: int) -> bytes:
+        """Recording `number` as it is stored, for `parse_record`.
+
+        Raises:
+          IndexError: there is no such recording.
+        """
+        if not 0 <= number < self.num_records:
+            raise IndexError(f"record {number} of {self.name}; there are 0 to {self.num_records - 1}")
+        shard = bisect.bisect_right(self._first_records, number) - 1
+        return self._open(shard).read([number - self._first_records[shard]])[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": {}}
+
+    def _open(self, shard: int) -> Any:
+        """ArrayRecord's reader of a shard, which threads may share."""
+        if shard not in self._files:
+            self._files[shard] = open_shard(self._folder / self._shards[shard]["file"])
+        return self._files[shard]
+
+    def _check_size(self, shard: dict[str, Any]) -> None:
+        path = self._folder / shard["file"]
+        found = path.stat().st_size if path.is_file() else None
+        if found != shard["bytes"]:
+            state = "is missing" if found is None else f"has {found} bytes, not {shard['bytes']}"
+            raise DataError(f"{path}: {state}; build {self.name} again, or copy the file again")
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """What `data.build` wrote about a finished build; see there.
+
+    Raises:
+      DataError: there is none.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not {"name", "splits"} <= set(manifest):
+            raise ValueError("it names no data set and splits")
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{folder}: holds no finished data set ({error}); make one with mt3x prepare"
+        ) from error
+    return manifest
+
+
+def write_tfds_metadata(folder: str | Path, manifest: dict[str, Any]) -> None:
+    """dataset_info.json and features.json, by which TFDS opens the folder; without splits that are empty."""
+    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
+
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder, dataset_name=manifest["name"], filetype_suffix="array_record"
+    )
+    splits = [
+        tfds.core.SplitInfo(
+            name=name,
+            shard_lengths=[len(shard["ids"]) for shard in split["shards"]],
+            num_bytes=sum(shard["bytes"] for shard in split["shards"]),
+            filename_template=template,
+        )
+        for name, split in manifest["splits"].items()
+        if split["records"]
+    ]
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=record_features(),
+        split_infos=splits,
+        filename_template=template,
+        version="1.0.0",
+        check_data=False,  # it would ask for a tf.data.Dataset, which ArrayRecord files do not give
+    )
+
+
+def open_shard(path: Path) -> Any:
+    """An ArrayRecord file for access in any order; `read([number])` gives a list of one record."""
+    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports]
+
+    return array_record_module.ArrayRecordReader(
+        str(path), options=READER_OPTIONS, file_reader_buffer_size=2**15
+    )
+
+
+def _flac_bytes(samples: np.ndarray, name: str) -> bytes:
+    """float32 [N] as a FLAC file of 16 bits; full scale itself becomes the largest 16-bit number."""
+    import soundfile
+
+    if (peak := float(np.abs(samples).max())) > 1.0:
+        raise ValueError(f"{name}: samples reach {peak:.3f}; scale them to within -1..1")
+    whole = np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1)
+    file = io.BytesIO()
+    soundfile.write(file, whole.astype(np.int16), SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    return file.getvalue()
