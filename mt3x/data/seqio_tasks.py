@@ -143,6 +143,23 @@ class DatasetConfig:
     trims_overlaps: bool = False
 
 
+EVAL_ON_SPLITS = (
+    InferEvalSplit("train", "eval_train"),
+    InferEvalSplit("validation", "validation"),
+    InferEvalSplit("test", "test", include_in_mixture=False),
+)
+"""MT3's evaluation tasks of data sets that are small."""
+
+EVAL_ON_SUBSETS = (
+    InferEvalSplit("train", "eval_train_full", include_in_mixture=False),
+    InferEvalSplit("train_subset", "eval_train"),
+    InferEvalSplit("validation", "validation_full", include_in_mixture=False),
+    InferEvalSplit("validation_subset", "validation"),
+    InferEvalSplit("test", "test", include_in_mixture=False),
+)
+"""MT3's evaluation tasks of data sets that are large."""
+
+
 class GenericTokenVocabulary(seqio.Vocabulary):
     """`tokens.vocabulary.Vocabulary` as seqio wants it: codec indexes to ids (index + 3) and back."""
 
@@ -218,9 +235,9 @@ def task_name(
 
 def add_transcription_task_to_registry(
     dataset_config: DatasetConfig,
-    vocab_config: VocabularyConfig,
-    spec: NoteSpec,
     options: TaskOptions | None = None,
+    vocab_config: VocabularyConfig = MULTI_INSTRUMENT_VOCABULARY,
+    spec: NoteSpec = NoteSpec.NOTES_WITH_TIES,
 ) -> None:
     """Adds the train task, the evaluation tasks and their mixture, in the place of any of the same name."""
     options = options or TaskOptions()
