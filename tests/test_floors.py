@@ -30,7 +30,10 @@ ALLOWED_PACKAGES = {
         *{"numpy", "jax", "flax", "optax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
         *{"matplotlib", "tensorboardX", "note_seq", "pretty_midi"},
     },
-    "data": {"numpy", "jax", "tensorflow", "seqio", "tensorflow_datasets", "grain"},
+    "data": {
+        *{"numpy", "jax", "soundfile", "yaml", "array_record", "grain"},
+        *{"tensorflow", "seqio", "tensorflow_datasets"},
+    },
     "tasks": {"numpy", "tensorflow", "seqio", "tensorflow_datasets"},
     "bridges": {"numpy", "jax", "flax", "t5x", "tensorflow", "apache_beam", "seqio"},
     "apps": {"numpy", "gin", "optax"},
