@@ -10,6 +10,7 @@ earlier, since tokens cannot tell strings apart.
 Source: Xi et al. 2018 (ISMIR); the split by progression is MT3's, arXiv 2111.03017, appendix.
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,7 @@ AUDIO = {"mic": "audio_mono-mic", "mix": "audio_mono-pickup_mix"}
 _NAME = re.compile(r"\d\d_[A-Za-z]+([123])-\d+-[A-G][b#]?_(comp|solo)")
 
 
+@dataclasses.dataclass(frozen=True)
 class GuitarSet:
     """Each excerpt twice, as the microphone and as the pickups heard it; a JAMS file holds the notes."""
 

@@ -6,6 +6,7 @@ or the sustain pedal hold them, as in MT3.
 Source: Hawthorne et al. 2019, arXiv 1810.12247.
 """
 
+import dataclasses
 from pathlib import Path
 
 from mt3x.data.datasets.reading import check_folder, has_all, read_midi_notes, read_mix, read_table
@@ -15,24 +16,29 @@ VERSIONS = (1, 3)
 PROGRAM = 0
 
 
+@dataclasses.dataclass(frozen=True)
 class Maestro:
     """Version 1 (1,184 performances) or 3 (1,276), split as its table says."""
 
+    version: int = 3
     splits = ("train", "validation", "test")
 
-    def __init__(self, version: int = 3) -> None:
-        if version not in VERSIONS:
-            raise ValueError(f"there is no MAESTRO of version {version} here; choose one of {VERSIONS}")
-        self.name = f"maestrov{version}"
-        self._table = f"maestro-v{version}.0.0.csv"
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise ValueError(f"MAESTRO of version {self.version} is not known; versions are {VERSIONS}")
+
+    @property
+    def name(self) -> str:
+        return f"maestrov{self.version}"
 
     def items(self, source: Path, report: Report) -> list[Item]:
-        check_folder(source, self._table)
+        table = f"maestro-v{self.version}.0.0.csv"
+        check_folder(source, table)
         items = []
-        for row in read_table(source, self._table, ("split", "midi_filename", "audio_filename")):
+        for row in read_table(source, table, ("split", "midi_filename", "audio_filename")):
             files = (row["audio_filename"], row["midi_filename"])
             if row["split"] not in self.splits:
-                report(self._table, f"the split of {files[1]} is {row['split']!r}, none of {self.splits}")
+                report(table, f"the split of {files[1]} is {row['split']!r}, none of {self.splits}: left out")
             elif has_all(source, files, report):
                 items.append(Item(files[1].removesuffix(".midi"), row["split"], files))
         return items

@@ -16,6 +16,7 @@ Source: Thickstun et al. 2017, arXiv 1611.09827; Maman and Bermano 2022, arXiv 2
 arXiv 2111.03017, appendix.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ TEST_IDS = frozenset(
 _COLUMNS = ("start_time", "end_time", "instrument", "note")
 
 
+@dataclasses.dataclass(frozen=True)
 class MusicNet:
     """The recordings with the release's own labels."""
 
@@ -64,6 +66,7 @@ class MusicNet:
         return read_mix(source, item, audio_file, _read_labels(source, notes_file), notes_file, report)
 
 
+@dataclasses.dataclass(frozen=True)
 class MusicNetEm:
     """The recordings with MusicNetEM's notes; seven recordings have none: see the report."""
 

@@ -10,6 +10,7 @@ named tpt, but their notes go below a trumpet's range.
 Source: Li et al. 2019, arXiv 1612.08727; the split is MT3's, arXiv 2111.03017, appendix.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ NUM_PIECES = 44
 VALIDATION_PIECES = frozenset({1, 2, 12, 13, 24, 25, 31, 38, 39})
 
 
+@dataclasses.dataclass(frozen=True)
 class Urmp:
     """The mixes, with the notes of all parts."""
 
