@@ -1,10 +1,22 @@
-"""`mt3x prepare`: turns data as it is published into what training reads."""
+"""`mt3x prepare`: turns data as it is published into what training reads.
+
+`mt3x prepare NAME` builds a data set's records; run again, it goes on where it was stopped, makes again what
+has changed or been damaged, and names once more what was left out.
+"""
 
 import argparse
+import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from mt3x.apps.progress import Progress, clock
+from mt3x.data.datasets import READERS
 
 SUFFIXES = (".mxl", ".musicxml", ".xml")
+MOST_ROWS = 100
+"""Of problems on the terminal; the manifest holds all."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,15 +33,42 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     bank.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to write")
     bank.add_argument("--programs", type=int, default=112, metavar="N", help="the first N programs (112)")
     bank.add_argument("--seconds", type=float, default=3.0, help="length of the longest note (3)")
-    for kind in (scores, bank):
+    for name, entry in READERS.items():
+        _add_data_set(kinds.add_parser(name, help=f"build records: {entry.description}"))
+    for kind in kinds.choices.values():
         kind.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
 
 
+def _add_data_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source", type=Path, required=True, metavar="DIR", help="where the release was unpacked"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder to write, for it alone",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="OPTION=VALUE",
+        help="an option of this data set's reader, as in its Python file; may be repeated",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
-    """0 when all is done, 1 when some scores could not be read (each is named), 2 when nothing was done."""
+    """0 when all is done, 1 when some scores or recordings can't be used (each is named), 2 when none is."""
     try:
-        return _prepare_scores(args) if args.kind == "scores" else _prepare_note_bank(args)
-    except (ValueError, RuntimeError, OSError) as error:
+        if args.kind == "scores":
+            return _prepare_scores(args)
+        if args.kind == "note-bank":
+            return _prepare_note_bank(args)
+        return _prepare_records(args)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         print(f"mt3x prepare: {error}", file=sys.stderr)
         return 2
 
@@ -56,3 +95,57 @@ def _prepare_note_bank(args: argparse.Namespace) -> int:
     save_note_bank(bank, args.output)
     print(f"{args.output}: {len(bank.samples)} notes, {bank.samples.nbytes / 1e6:.1f} MB")
     return 0
+
+
+def _prepare_records(args: argparse.Namespace) -> int:
+    from mt3x.data.build import build
+    from mt3x.data.datasets import make_reader
+    from mt3x.data.records import MANIFEST_FILE
+
+    reader = make_reader(args.kind, **_parse_options(args.options))
+    with Progress(args.kind, sys.stderr) as progress:
+        manifest = build(reader, args.source, args.output, args.workers, progress=progress)
+    for name, split in manifest["splits"].items():
+        size = sum(shard["bytes"] for shard in split["shards"])
+        print(
+            f"{args.output}: {name}: {split['records']} recordings, {split['examples']} examples, "
+            f"{clock(split['seconds'])}, {size / 1e6:.1f} MB"
+        )
+    problems = [(problem["file"], problem["reason"]) for problem in manifest["problems"]]
+    left_out = sum(len(split["left_out"]) for split in manifest["splits"].values())
+    if problems:
+        print(_table(problems), file=sys.stderr)
+        print(
+            f"mt3x prepare: {len(problems)} problems, {left_out} recordings left out; all are told in "
+            f"{args.output / MANIFEST_FILE}. Mend what can be mended and run the same command again: only "
+            "what has changed is built again.",
+            file=sys.stderr,
+        )
+    return 1 if left_out else 0
+
+
+def _table(problems: Sequence[tuple[str, str]]) -> str:
+    """Files and what is wrong with them, the first `MOST_ROWS`."""
+    width = min(max(len(file) for file, _ in problems), 60)
+    rows = [f"{file:{width}}  {reason}" for file, reason in problems[:MOST_ROWS]]
+    if len(problems) > MOST_ROWS:
+        rows.append(f"... and {len(problems) - MOST_ROWS} more")
+    return "\n".join([f"{'file':{width}}  problem", *rows])
+
+
+def _parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Options from `NAME=VALUE`; a value that isn't a Python literal is text.
+
+    >>> _parse_options(["seed=3", "soundfont=FluidR3_GM"])
+    {'seed': 3, 'soundfont': 'FluidR3_GM'}
+    """
+    options = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name.isidentifier():
+            raise ValueError(f"--set {word}: write it as OPTION=VALUE")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options

@@ -83,7 +83,8 @@ def build(
     Returns:
       The manifest: {"format": 1, "name": "guitarset", "splits": {"train": {"records": recordings,
       "examples": mixes of recordings, "seconds": of all recordings, "shards": [{"file", "bytes", "sha256",
-      "ids": of its records, "mixes": how many examples each record is}]}}, "problems": [{"file", "reason"}]}.
+      "ids": of its records, "mixes": how many examples each record is}], "left_out": ids of items that
+      could not be used}}, "problems": [{"file", "reason"}]}.
 
     Raises:
       DataError: `source` is not the release's folder; `output` holds another data set or is being built by
@@ -241,11 +242,14 @@ def _make_shard(shard: _Shard) -> dict[str, Any]:
     if (found := _read_finished(shard.path, json_path)) and found["origin"] == origin:
         return found
     unfinished = _unfinished(shard.path)
-    content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "seconds": 0.0, "problems": []}
+    content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "seconds": 0.0}
+    content |= {"left_out": [], "problems": []}
     writer = _open_writer(unfinished)
     for item in shard.items:
         result = _read_item(shard.reader, shard.source, item, content["problems"])
-        if result:
+        if result is None:
+            content["left_out"].append(item.id)
+        else:
             recording, data = result
             writer.write(data)
             content["ids"].append(recording.id)
@@ -361,4 +365,5 @@ def _sum_up(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "examples": sum(sum(content["mixes"]) for content in contents),
         "seconds": round(sum(content["seconds"] for content in contents), 3),
         "shards": [{key: content[key] for key in keys} for content in contents],
+        "left_out": [name for content in contents for name in content["left_out"]],
     }

@@ -1,10 +1,18 @@
-"""`mt3x prepare scores` on a few files."""
+"""`mt3x prepare` on a few scores, a small note bank and a folder of recordings."""
 
+import json
+
+import numpy as np
 import pytest
+import soundfile
 
 from mt3x.apps.cli import main
 from mt3x.audio.notebank import load_note_bank
+from mt3x.data.datasets import READERS
+from mt3x.data.records import Records
 from mt3x.data.scores import load_scores
+from mt3x.music.midi import write_midi
+from mt3x.music.notes import make_notes
 
 SCORE = """<?xml version="1.0"?>
 <score-partwise version="4.0">
@@ -70,3 +78,78 @@ def test_a_missing_soundfont_is_an_error(tmp_path, capsys):
     words = ["prepare", "note-bank", "--soundfont", "nowhere.sf2", "--output", str(tmp_path / "bank")]
     assert main(words) == 2
     assert "no soundfont at nowhere.sf2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def takes(tmp_path):
+    """Three recordings with their MIDI files, and one without."""
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    for number in range(4):
+        soundfile.write(folder / f"take {number}.wav", np.full(32_000, 0.1), 16_000)
+        if number:
+            write_midi(make_notes(0.5, 1.5, 60 + number, 90, 26), folder / f"take {number}.mid")
+    return folder
+
+
+def prepare_takes(takes, *words):
+    output = takes.parent / "records"
+    return main(["prepare", "midi_folder", "--source", str(takes), "--output", str(output), *words]), output
+
+
+def test_a_folder_of_recordings_becomes_records(takes, capsys):
+    code, output = prepare_takes(takes)
+    assert code == 0
+    records = Records(output, "train")
+    assert [example.id for example in records] == ["take 1", "take 2", "take 3"]
+    assert records[1].notes["pitch"].tolist() == [62]
+    printed = capsys.readouterr()
+    assert "records: train: 3 recordings, 3 examples, 0:06, " in printed.out
+    assert "take 0.wav  has no MIDI file of the same name" in printed.err
+    assert "1 problems, 0 recordings left out; all are told in" in printed.err
+
+
+def test_recordings_that_cannot_be_used_are_told_in_a_table_and_the_manifest(takes, capsys):
+    (takes / "take 2.mid").write_bytes(b"MThd")
+    code, output = prepare_takes(takes, "--workers", "2")
+    assert code == 1
+    assert len(Records(output, "train")) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["file      ".rstrip(), "take 0.wav", "take 2.wav"]
+    assert "take 2 is left out: " in lines[2]
+    problems = json.loads((output / "manifest.json").read_text())["problems"]
+    assert [problem["file"] for problem in problems] == ["take 0.wav", "take 2.wav"]
+
+
+def test_no_more_than_a_hundred_problems_are_printed(takes, capsys):
+    for number in range(120):
+        (takes / f"lonely {number}.mid").write_bytes(b"")
+    prepare_takes(takes)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[101] == "... and 21 more" and lines[102].startswith("mt3x prepare: 121 problems")
+
+
+def test_a_wrong_folder_is_an_error(tmp_path, capsys):
+    assert prepare_takes(tmp_path / "nowhere")[0] == 2
+    assert "nowhere: is no folder; give the one with your recordings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--set", "colour=red"], "midi_folder has no option colour; it has none"),
+        (["--set", "colour"], "--set colour: write it as OPTION=VALUE"),
+        (["--workers", "0"], "workers is 0; it must be at least 1"),
+    ],
+)
+def test_wrong_options_are_errors(takes, capsys, words, reason):
+    assert prepare_takes(takes, *words)[0] == 2
+    assert f"mt3x prepare: {reason}" in capsys.readouterr().err
+
+
+def test_every_data_set_has_a_command(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["prepare", "--help"])
+    assert exit_.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*READERS, "scores", "note-bank"))

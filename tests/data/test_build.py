@@ -190,6 +190,7 @@ def test_bad_items_are_named_and_the_rest_is_built(source, tmp_path):
     )
     problems = {problem["file"]: problem["reason"] for problem in manifest["problems"]}
     assert manifest["splits"]["train"]["records"] == NUM_PAIRS - 1
+    assert manifest["splits"]["train"]["left_out"] == ["train/cut", "train/piece-04"]
     assert set(problems) == {"train/alone.wav", "train/cut.flac", "train/piece-04.wav"}
     assert problems["train/cut.flac"].startswith("train/cut is left out: ")
     assert "is cut off after" in problems["train/cut.flac"]

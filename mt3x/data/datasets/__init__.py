@@ -15,7 +15,7 @@ class ReaderEntry:
 
     Attributes:
       module: below `mt3x.data.datasets`.
-      class_name: of the reader; a frozen dataclass whose fields are its options.
+      class_name: of the reader; if it is a dataclass, its fields are options.
       description: what the data set is, for `mt3x prepare --help`.
       options: those that make it this data set.
     """
@@ -25,7 +25,7 @@ class ReaderEntry:
     description: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def load(self) -> type:
+    def load(self) -> Any:
         """The reader's class."""
         return getattr(import_module(f"mt3x.data.datasets.{self.module}"), self.class_name)
 
@@ -61,9 +61,9 @@ def make_reader(name: str, **options: Any) -> Reader:
     if name not in READERS:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(READERS)}")
     entry = READERS[name]
-    reader: Any = entry.load()
-    fields = dataclasses.fields(reader) if dataclasses.is_dataclass(reader) else ()
-    known = [field.name for field in fields if field.init and field.name not in entry.options]
+    reader = entry.load()
+    fields: dict[str, dataclasses.Field] = getattr(reader, "__dataclass_fields__", {})
+    known = [key for key, field in fields.items() if field.init and key not in entry.options]
     if unknown := [option for option in options if option not in known]:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
     return reader(**entry.options, **options)

@@ -28,8 +28,8 @@ VALIDATION_ONE_IN = 10
 class MidiFolder:
     """The reader of such a folder; see this file's first lines."""
 
-    name: str = dataclasses.field(default="midi_folder", init=False)
-    splits: tuple[str, ...] = dataclasses.field(default=SPLITS, init=False)
+    name = "midi_folder"
+    splits = SPLITS
 
     def items(self, source: Path, report: Report) -> list[Item]:
         """A pair is an item, in the order of names; files without a partner are reported.
