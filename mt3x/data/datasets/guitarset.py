@@ -66,12 +66,10 @@ class GuitarSet:
 
 
 def _read_notes(source: Path, file: str) -> np.ndarray:
+    text = read_text(source, file)
     try:
-        strings = [
-            annotation["data"]
-            for annotation in json.loads(read_text(source, file))["annotations"]
-            if annotation["namespace"] == "note_midi"
-        ]
+        annotations = json.loads(text)["annotations"]
+        strings = [each["data"] for each in annotations if each["namespace"] == "note_midi"]
         rows = [(note["time"], note["duration"], note["value"]) for data in strings for note in data]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: is no JAMS file of notes ({error!r}); copy it again") from error

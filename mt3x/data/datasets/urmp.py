@@ -65,14 +65,15 @@ def _instruments(folder: str) -> list[str]:
 
 def _find_parts(source: Path, folder: str, report: Report) -> list[str]:
     """The file of each part's notes; where there is none, the name that it should have."""
-    found = {path.name.split("_")[1]: f"{folder}/{path.name}" for path in (source / folder).glob("Notes_*")}
+    files = sorted(f"{folder}/{path.name}" for path in (source / folder).glob("Notes_*"))
     piece = "_".join(folder.split("_")[:2])
-    parts = [
-        found.pop(str(number), f"{folder}/Notes_{number}_{instrument}_{piece}.txt")
-        for number, instrument in enumerate(_instruments(folder), start=1)
-    ]
-    for file in found.values():
-        report(file, "is of a part that the folder's name lacks; left out")
+    parts = []
+    for number, instrument in enumerate(_instruments(folder), start=1):
+        named = (file for file in files if file.startswith(f"{folder}/Notes_{number}_"))
+        parts.append(next(named, f"{folder}/Notes_{number}_{instrument}_{piece}.txt"))
+    for file in files:
+        if file not in parts:
+            report(file, "is of no part, or of one that has another file; left out")
     return parts
 
 

@@ -84,6 +84,9 @@ def test_a_file_that_is_no_jams_is_refused(release, problems):
         (release / FIRST).write_text(text)
         with pytest.raises(DataError, match=f"{FIRST}: is no JAMS file of notes"):
             GuitarSet().read(release, item, problems)
+    (release / FIRST).write_bytes(b"\xff")
+    with pytest.raises(DataError, match=f"^{FIRST}: cannot be read as text"):
+        GuitarSet().read(release, item, problems)
     (release / FIRST).write_text('{"annotations": []}')
     with pytest.raises(DataError, match=f"{FIRST}: holds no annotation note_midi"):
         GuitarSet().read(release, item, problems)

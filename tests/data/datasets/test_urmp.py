@@ -59,11 +59,14 @@ def test_missing_files_are_reported(release, problems):
     assert (VIOLIN, "is missing; the item is left out") in problems
 
 
-def test_a_part_too_many_is_reported(release, problems):
-    extra = VIOLIN.replace("Notes_1", "Notes_3")
-    (release / extra).write_text("")
-    assert len(Urmp().items(release, problems)) == 3
-    assert problems[1:] == [(extra, "is of a part that the folder's name lacks; left out")]
+@pytest.mark.parametrize(
+    "extra", ["Notes_3_vn_01_Jupiter.txt", "Notes_1_vn_01_Jupiter_copy.txt", "Notes_.txt"]
+)
+def test_a_file_too_many_is_reported(release, problems, extra):
+    (release / JUPITER / extra).write_text("")
+    assert Urmp().items(release, problems)[0].files[1] == VIOLIN
+    reason = "is of no part, or of one that has another file; left out"
+    assert problems[1:] == [(f"{JUPITER}/{extra}", reason)]
 
 
 def test_an_unknown_instrument_is_refused(release, problems):
