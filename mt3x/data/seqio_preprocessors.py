@@ -354,7 +354,7 @@ def split_full_tracks(dataset: tf.data.Dataset, sequence_length: Lengths) -> tf.
 
         def segment(start: tf.Tensor) -> dict[str, tf.Tensor]:
             stop = tf.minimum(start + length, num_frames)
-            first = ex["sequence"] if start == 0 else ""
+            first = tf.where(start == 0, ex["sequence"], "")
             return {
                 "inputs": ex["inputs"][start:stop],
                 "input_times": ex["input_times"][start:stop],
