@@ -63,10 +63,9 @@ def recordings(monkeypatch):
     examples = []
     for number in range(3):
         length = SAMPLE_RATE * (3 + number) // 2
-        start = np.sort(random.integers(0, 100, 12)) / 100
-        notes = make_notes(
-            start, start + random.integers(5, 50, 12) / 100, random.integers(40, 80, 12), program=24
-        )
+        start = random.integers(0, 100, 12) / 100
+        end, pitch = start + random.integers(5, 50, 12) / 100, random.integers(40, 80, 12)
+        notes = sort_notes(make_notes(start, end, pitch, program=24))
         samples = random.normal(0, 0.1, length).astype(np.float32)
         examples.append(Example(f"take {number}", samples, notes))
     serve(monkeypatch, examples)
