@@ -14,11 +14,8 @@ from mt3x.data.seqio_tasks import (
 
 CONFIG = DatasetConfig(
     name="monophonic",
-    splits={
-        "train": Split(Selection("train")),
-        "validation": Split(Selection("validation")),
-    },
-    infer_eval_splits=EVAL_ON_SPLITS[:2],
+    splits={name: Split(Selection(name)) for name in ("train", "validation", "test")},
+    infer_eval_splits=EVAL_ON_SPLITS,
 )
 
 

@@ -145,7 +145,8 @@ def select_random_chunk(dataset: tf.data.Dataset, sequence_length: Lengths) -> t
         frames = slice(tf.maximum(start, 0), tf.minimum(start + length, num_frames))
         return {**ex, **{name: ex[name][frames] for name in ("inputs", *_INDEXES)}}
 
-    return seqio.map_over_dataset(select, num_seeds=1)(dataset)
+    select_from_each: Any = seqio.map_over_dataset(select, num_seeds=1)
+    return select_from_each(dataset)
 
 
 def extract_target_sequence_with_indices(
