@@ -292,6 +292,8 @@ def handle_too_long(
         for name, length in (sequence_length or {}).items()
         if name in output_features
     }
+    if not limits:
+        return dataset
 
     def check(ex: Features) -> Features:
         for name, limit in limits.items():

@@ -230,6 +230,17 @@ def test_the_same_seed_gives_the_same_examples(recordings):
     assert all(np.isclose(np.abs(ex["samples"]).max(), 1.0) for ex in runs[0])
 
 
+def test_hosts_read_different_recordings(recordings):
+    register(front_end=FrontEnd.IN_STEP)
+    name = "small_notes_ties_vb1_validation_in_step"
+    lengths = []
+    for index in range(2):
+        shard = seqio.ShardInfo(index, 2)
+        examples = read(name, "eval", lengths=None, shuffle=False, shard_info=shard)
+        lengths.append([int(ex["num_frames"]) for ex in examples])
+    assert lengths == [[188, 313], [251]]
+
+
 def test_evaluation_reads_whole_recordings_in_order_with_their_references(recordings):
     register()
     examples = read("small_notes_ties_vb1_validation", "eval", shuffle=False)

@@ -140,7 +140,13 @@ def test_importing_the_room_registers_nothing_and_importing_registered_everythin
     assert "maestrov3_notes_ties_vb1_train" in seqio.TaskRegistry.names()
 
 
-@pytest.mark.parametrize("name", TRAIN_TASKS)
+def slow_unless(names, quick):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", slow_unless(TRAIN_TASKS, ("maestrov1_notes_train", "slakh_notes_ties_vb1_train"))
+)
 def test_train_task_conforms(name, data_dir):
     registered.register(TaskOptions(data_dir=data_dir))
     assert_train_task_conforms(name)
