@@ -53,7 +53,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     model.add_argument(
         "--preset", metavar="NAME", help="settings of a checkpoint that carries none: mt3 or ismir2021"
     )
-    model.add_argument("--search", metavar="NAME", help="greedy or beam (the model's own)")
+    model.add_argument("--search", metavar="NAME", help="greedy, grammar or beam (the model's own)")
     model.add_argument(
         "--merge-restrikes",
         type=float,

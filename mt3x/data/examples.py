@@ -20,6 +20,7 @@ from mt3x.data.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.scores import Score
 from mt3x.music.instruments import Granularity, apply_granularity
 from mt3x.music.notes import trim_overlapping_notes
+from mt3x.music.timegrid import seconds_to_steps, steps_to_seconds
 from mt3x.tokens.decode import merge_restrikes
 from mt3x.tokens.encode import encode_segment
 from mt3x.tokens.spec import NoteSpec
@@ -117,16 +118,23 @@ class Example:
     sound: dict[str, np.ndarray]
 
 
-def notes_as_written(notes: np.ndarray, granularity: Granularity) -> np.ndarray:
-    """The notes as tokens can say them: one at a time for each pitch and class of instruments.
+def notes_as_written(notes: np.ndarray, granularity: Granularity, steps_per_second: int) -> np.ndarray:
+    """The notes as tokens can say them: one at a time for each pitch and class of instruments, on the grid.
 
     Where two violins play in unison, tokens of their class would otherwise strike the note twice and end it
     twice. Instruments that strike together (within 50 ms) become one note, which lasts as long as the
     longest; a later strike ends the one before. Drum hits are kept.
+
+    Times are rounded to steps, to one at least from start to end. Tokens are ordered by time, and what
+    happens within one step would otherwise be told in an order that nobody can hear.
     """
     mapped = apply_granularity(notes, granularity)
     pitched, drums = mapped[~mapped["is_drum"]], mapped[mapped["is_drum"]]
-    return trim_overlapping_notes(np.concatenate([merge_restrikes(pitched, _UNISON_SECONDS), drums]))
+    written = trim_overlapping_notes(np.concatenate([merge_restrikes(pitched, _UNISON_SECONDS), drums]))
+    first, last = (seconds_to_steps(written[name], steps_per_second) for name in ("start", "end"))
+    written["start"] = steps_to_seconds(first, steps_per_second)
+    written["end"] = steps_to_seconds(np.maximum(last, first + 1), steps_per_second)
+    return written
 
 
 class ExampleMaker:
@@ -146,7 +154,7 @@ class ExampleMaker:
             notes = self._draw_notes(rng, difficulty)
             notes = notes[source.sounding(notes)]
             indexes = encode_segment(
-                notes_as_written(notes, config.granularity),
+                notes_as_written(notes, config.granularity, self._codec.steps_per_second),
                 config.lead_seconds,
                 config.total_seconds,
                 self._codec,

@@ -13,10 +13,12 @@ import jax
 import numpy as np
 
 from mt3x.audio.logmel import log_mel
-from mt3x.model.search import Beam, Greedy, search
+from mt3x.model.search import Beam, Greedy, Policy, search
 from mt3x.model.transformer import Transformer
+from mt3x.music.timegrid import floor_to_steps
+from mt3x.runtime.grammar import Grammatical
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.tokens.vocabulary import EOS_ID
+from mt3x.tokens.vocabulary import EOS_ID, build_codec
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -63,7 +65,7 @@ class Engine:
         self._batch_size = batch_size
         self._params = jax.device_put(params)
         self._model = Transformer(config.network)
-        self._policy = Beam(config.beam_size) if config.search == "beam" else Greedy()
+        self._policy = _policy(config)
         self._compiled_sizes: set[int] = set()
 
     def decode(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, np.ndarray]]:
@@ -104,6 +106,17 @@ class Engine:
         size = min(compiled, default=min(1 << (count - 1).bit_length(), self._batch_size))
         self._compiled_sizes.add(size)
         return size
+
+
+def _policy(config: TranscriptionConfig) -> Policy:
+    if config.search == "beam":
+        return Beam(config.beam_size)
+    if config.search == "greedy":
+        return Greedy()
+    codec = build_codec(config.vocabulary)
+    last_step = int(floor_to_steps(config.segment_seconds, codec.steps_per_second))
+    restrike_steps = round(config.merge_restrikes_seconds * codec.steps_per_second)
+    return Grammatical(codec, config.spec, last_step, restrike_steps, config.network.vocab_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -16,7 +16,7 @@ from mt3x.music.instruments import Granularity
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
-SearchName = Literal["greedy", "beam"]
+SearchName = Literal["greedy", "grammar", "beam"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,8 @@ class TranscriptionConfig:
     Attributes:
       segment_frames: frames that the network reads at once.
       max_target_length: tokens that it may write for one segment, the end token included.
-      search: `greedy`, or `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there).
+      search: `greedy`; `grammar` for greedy among what the tokens' grammar allows (`runtime.grammar`); or
+        `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there).
       merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
       off.
     """

@@ -62,7 +62,7 @@ def test_a_unison_of_one_class_is_written_as_one_note_and_other_notes_stay():
         program=[VIOLIN, VIOLA, PIANO, 0, 0],
         is_drum=[False, False, False, True, True],
     )
-    written = notes_as_written(notes, Granularity.MIDI_CLASS)
+    written = notes_as_written(notes, Granularity.MIDI_CLASS, 100)
     assert columns(written, "start", "end", "pitch", "program", "is_drum") == [
         (0.50, 0.80, 60, PIANO, False),
         (0.50, 0.90, 60, VIOLIN, False),
@@ -73,14 +73,25 @@ def test_a_unison_of_one_class_is_written_as_one_note_and_other_notes_stay():
 
 def test_a_later_strike_by_the_same_class_ends_the_note():
     notes = make_notes([0.5, 0.7], [1.0, 0.9], 60, program=[VIOLIN, VIOLA])
-    written = notes_as_written(notes, Granularity.MIDI_CLASS)
+    written = notes_as_written(notes, Granularity.MIDI_CLASS, 100)
     assert columns(written, "start", "end", "program") == [(0.5, 0.7, VIOLIN), (0.7, 0.9, VIOLIN)]
+
+
+def test_what_happens_within_one_step_is_written_at_one_time():
+    notes = make_notes([0.101, 0.5041, 0.5044, 0.703], [0.5043, 0.9, 0.5094, 0.704], [60, 62, 64, 65])
+    written = notes_as_written(notes, Granularity.FULL, 100)
+    assert columns(written, "start", "end", "pitch") == [
+        (0.10, 0.50, 60),
+        (0.50, 0.90, 62),
+        (0.50, 0.51, 64),
+        (0.70, 0.71, 65),
+    ]
 
 
 def test_instruments_written_in_full_keep_their_own_notes():
     notes = make_notes([0.5, 0.5], [1.0, 0.9], 60, program=[VIOLIN, VIOLA])
-    assert len(notes_as_written(notes, Granularity.FULL)) == 2
-    assert np.array_equal(notes_as_written(notes, Granularity.FLAT)["end"], [1.0])
+    assert len(notes_as_written(notes, Granularity.FULL, 100)) == 2
+    assert np.array_equal(notes_as_written(notes, Granularity.FLAT, 100)["end"], [1.0])
 
 
 def test_targets_decode_to_the_notes_of_the_segment(examples):
@@ -89,7 +100,7 @@ def test_targets_decode_to_the_notes_of_the_segment(examples):
     assert sum(len(example.notes) for example in examples) > 300
     for example in examples:
         assert example.targets[-1] == 1 and (example.targets[:-1] > 2).all()
-        written = notes_as_written(example.notes, CONFIG.granularity)
+        written = notes_as_written(example.notes, CONFIG.granularity, codec.steps_per_second)
         lead_in = encode_segment(written, 0.0, CONFIG.lead_seconds, codec, CONFIG.spec, CONFIG.granularity)
         segment = vocabulary.decode(example.targets)
         notes, report = decode_segments([lead_in, segment], [0.0, CONFIG.lead_seconds], codec, CONFIG.spec)

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ from mt3x.model.search import Greedy, search
 from mt3x.model.transformer import Transformer
 from mt3x.runtime import engine as engine_module
 from mt3x.runtime.engine import Engine, Segment
-from mt3x.tokens.vocabulary import EOS_ID
+from mt3x.tokens.codec import Event
+from mt3x.tokens.vocabulary import EOS_ID, build_codec, vocabulary_from_codec
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,17 @@ def test_ids_are_those_of_each_segment_alone_in_order(engine, segments, referenc
     assert [segment.first_frame for segment, _ in decoded] == [s.first_frame for s in segments]
     assert [ids.tolist() for _, ids in decoded] == reference_ids
     assert any(reference_ids) and all(ids.dtype == np.int32 for _, ids in decoded)
+
+
+def test_the_grammatical_search_writes_only_valid_events(small_model, segments):
+    config = dataclasses.replace(small_model[0], search="grammar")
+    codec = build_codec(config.vocabulary)
+    vocabulary = vocabulary_from_codec(codec)
+    tie = codec.encode_event(Event("tie", 0))
+    for _, ids in Engine(config, small_model[1], batch_size=4).decode(segments):
+        indexes = vocabulary.decode(ids)
+        steps = indexes[(indexes >= 0) & (indexes <= codec.max_shift_steps)]
+        assert (np.diff(steps) > 0).all() and (indexes == tie).sum() <= 1
 
 
 def test_silent_segments_pass_without_the_network(engine, segments, reference_ids):

@@ -66,7 +66,7 @@ def test_a_segment_has_its_length_in_samples_and_seconds():
         ({"segment_frames": 0}, "segment_frames is 0; it must be at least 1"),
         ({"max_target_length": -1}, "max_target_length is -1; it must be at least 1"),
         ({"beam_size": 0}, "beam_size is 0; it must be at least 1"),
-        ({"search": "best"}, "search is 'best'; choose one of greedy, beam"),
+        ({"search": "best"}, "search is 'best'; choose one of greedy, grammar, beam"),
         (
             {"network": dataclasses.replace(SMALL, vocab_size=1664)},
             "the network has 1664 token embeddings, but its vocabulary needs 1536; set",
