@@ -152,15 +152,15 @@ def make_prepare(
     return prepare
 
 
-def notes_to_write(notes: np.ndarray, granularity: Granularity) -> np.ndarray:
+def notes_to_write(notes: np.ndarray, granularity: Granularity, steps_per_second: int) -> np.ndarray:
     """Notes as tokens can say them.
 
     Where a coarse granularity merges instruments, unisons become one note (`notes_as_written`); MT3 writes
-    them twice. At full granularity only overlaps are trimmed.
+    them twice. At full granularity only overlaps are trimmed, and tokens are MT3's.
     """
     if granularity is Granularity.FULL:
         return trim_overlapping_notes(notes)
-    return notes_as_written(notes, granularity)
+    return notes_as_written(notes, granularity, steps_per_second)
 
 
 class SegmentMaker:
@@ -201,7 +201,7 @@ class SegmentMaker:
         """What the network should write for a segment, the end included: int32 [T]."""
         config = self._config
         (indexes,) = encode_segments(
-            notes_to_write(segment.notes, config.granularity),
+            notes_to_write(segment.notes, config.granularity, self._codec.steps_per_second),
             [segment.start_seconds],
             self._codec,
             config.spec,

@@ -297,11 +297,11 @@ def test_parts_are_heard_from_one_start_by_hand():
 
 def test_unisons_are_written_once_where_instruments_are_told_by_class():
     violins = make_notes([0.0, 0.01], [1.0, 1.2], 60, program=[40, 41])
-    assert len(notes_to_write(violins, Granularity.FULL)) == 2
-    (note,) = notes_to_write(violins, Granularity.MIDI_CLASS)
+    assert len(notes_to_write(violins, Granularity.FULL, 100)) == 2
+    (note,) = notes_to_write(violins, Granularity.MIDI_CLASS, 100)
     assert (note["start"], note["end"], note["program"]) == (0.0, 1.2, 40)
     piano = make_notes([0.0, 0.5], [0.8, 1.0], 60)
-    assert notes_to_write(piano, Granularity.FULL)["end"].tolist() == [0.5, 1.0]
+    assert notes_to_write(piano, Granularity.FULL, 100)["end"].tolist() == [0.5, 1.0]
 
 
 def test_the_lead_in_is_cut_off_or_lets_rooms_sound():
