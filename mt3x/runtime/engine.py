@@ -115,8 +115,7 @@ def _policy(config: TranscriptionConfig) -> Policy:
         return Greedy()
     codec = build_codec(config.vocabulary)
     last_step = int(floor_to_steps(config.segment_seconds, codec.steps_per_second))
-    restrike_steps = round(config.merge_restrikes_seconds * codec.steps_per_second)
-    return Grammatical(codec, config.spec, last_step, restrike_steps, config.network.vocab_size)
+    return Grammatical(codec, config.spec, last_step, config.network.vocab_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
