@@ -68,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
         if args.kind == "note-bank":
             return _prepare_note_bank(args)
         return _prepare_records(args)
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
+    except ImportError as error:
+        print(f"mt3x prepare: {error}; install mt3x with its extra `train` or `train-grain`", file=sys.stderr)
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"mt3x prepare: {error}", file=sys.stderr)
-        return 2
+    return 2
 
 
 def _prepare_scores(args: argparse.Namespace) -> int:

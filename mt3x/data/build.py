@@ -14,10 +14,7 @@ have (by size or time of change).
 """
 
 import contextlib
-import dataclasses
 import fcntl
-import hashlib
-import json
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -30,21 +27,14 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mt3x.data.recordings import (
-    SAMPLE_RATE,
     DataError,
     Item,
     Reader,
-    Recording,
     Report,
-    check_recording,
 )
-from mt3x.data.records import MANIFEST_FILE, open_shard, read_manifest, record_bytes, write_tfds_metadata
-
-FORMAT = 1
-"""Of records and their JSON; shards of another format are made again."""
+from mt3x.data.records import MANIFEST_FILE, read_manifest, write_tfds_metadata
+from mt3x.data.shards import FORMAT, UNFINISHED, Shard, json_bytes, make_shard, write_whole
 
 ITEMS_PER_SHARD = 8
 MOST_SHARDS = 512
@@ -54,18 +44,6 @@ Progress = Callable[[float, float], None]
 """(seconds of audio done, an estimate of all seconds)."""
 
 _LOCK_FILE = ".build.lock"
-_UNFINISHED = ".unfinished-"
-_WRITER_OPTIONS = "group_size:1,uncompressed"  # one record at a time can be read; FLAC is compressed already
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-    """What a process needs to make one shard."""
-
-    reader: Reader
-    source: Path
-    path: Path
-    items: tuple[Item, ...]
 
 
 def build(
@@ -124,7 +102,7 @@ def build(
                 f"{first['file']}: {first['reason']}"
             )
         write_tfds_metadata(output, manifest)
-        _write_whole(output / MANIFEST_FILE, _json_bytes(manifest))
+        write_whole(output / MANIFEST_FILE, json_bytes(manifest))
     return manifest
 
 
@@ -152,7 +130,7 @@ def _lock(output: Path) -> Iterator[None]:
 def _check_output(output: Path, name: str) -> None:
     if (output / MANIFEST_FILE).exists() and (found := read_manifest(output)["name"]) != name:
         raise DataError(f"{output}: holds the data set {found}; give {name} a folder of its own")
-    shards = (path.name for path in output.glob("*.array_record-*") if not path.name.startswith(_UNFINISHED))
+    shards = (path.name for path in output.glob("*.array_record-*") if not path.name.startswith(UNFINISHED))
     others = {shard.split("-")[0] for shard in shards} - {name}
     if others:
         raise DataError(
@@ -160,7 +138,7 @@ def _check_output(output: Path, name: str) -> None:
         )
 
 
-def _deal(reader: Reader, source: Path, output: Path, items: Sequence[Item]) -> dict[str, list[_Shard]]:
+def _deal(reader: Reader, source: Path, output: Path, items: Sequence[Item]) -> dict[str, list[Shard]]:
     """The shards of each split that has items, in the reader's order of splits."""
     splits = {}
     for split in reader.splits:
@@ -170,25 +148,25 @@ def _deal(reader: Reader, source: Path, output: Path, items: Sequence[Item]) -> 
         names = [f"{reader.name}-{split}.array_record-{shard:05}-of-{count:05}" for shard in range(count)]
         if count:
             splits[split] = [
-                _Shard(reader, source, output / name, tuple(mine[first:end]))
+                Shard(reader, source, output / name, tuple(mine[first:end]))
                 for name, first, end in zip(names, bounds, bounds[1:], strict=False)
             ]
     return splits
 
 
-def _remove_leftovers(output: Path, name: str, shards: Sequence[_Shard]) -> None:
+def _remove_leftovers(output: Path, name: str, shards: Sequence[Shard]) -> None:
     """Deletes what killed builds left half-written, and shards of an earlier build with other items."""
     wanted = {shard.path.name for shard in shards}
     shard_name = re.compile(rf"{re.escape(name)}-\w+\.array_record-\d{{5}}-of-\d{{5}}")
     for path in list(output.iterdir()):
-        is_unfinished = path.name.startswith(_UNFINISHED)
+        is_unfinished = path.name.startswith(UNFINISHED)
         is_stale = shard_name.fullmatch(path.name.removesuffix(".json")) is not None
         if is_unfinished or (is_stale and path.name.removesuffix(".json") not in wanted):
             path.unlink()
 
 
 def _make_all(
-    shards: Sequence[_Shard], workers: int, report: Report, progress: Progress
+    shards: Sequence[Shard], workers: int, report: Report, progress: Progress
 ) -> dict[Path, dict[str, Any]]:
     """What each shard holds, by its path."""
     contents: dict[Path, dict[str, Any]] = {}
@@ -204,15 +182,15 @@ def _make_all(
     return contents
 
 
-def _results(shards: Sequence[_Shard], workers: int) -> Iterator[tuple[_Shard, dict[str, Any]]]:
+def _results(shards: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, dict[str, Any]]]:
     """Shards and what they hold, as they come to be."""
     if workers == 1:
-        yield from ((shard, _make_shard(shard)) for shard in shards)
+        yield from ((shard, make_shard(shard)) for shard in shards)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         try:
-            tasks = {pool.submit(_make_shard, shard): shard for shard in shards}
+            tasks = {pool.submit(make_shard, shard): shard for shard in shards}
             yield from ((tasks[task], task.result()) for task in as_completed(tasks))
         except BrokenProcessPool as error:
             raise RuntimeError(
@@ -233,128 +211,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-def _make_shard(shard: _Shard) -> dict[str, Any]:
-    """Writes a shard and its JSON, unless both are there; returns the JSON's content."""
-    json_path = shard.path.with_name(shard.path.name + ".json")
-    origin = _origin(shard)
-    if (found := _read_finished(shard.path, json_path)) and found["origin"] == origin:
-        return found
-    unfinished = _unfinished(shard.path)
-    content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "seconds": 0.0}
-    content |= {"left_out": [], "problems": []}
-    writer = _open_writer(unfinished)
-    for item in shard.items:
-        result = _read_item(shard.reader, shard.source, item, content["problems"])
-        if result is None:
-            content["left_out"].append(item.id)
-        else:
-            recording, data = result
-            writer.write(data)
-            content["ids"].append(recording.id)
-            content["mixes"].append(len(recording.mixes))
-            content["seconds"] += len(recording.stems[0].samples) / SAMPLE_RATE
-    writer.close()
-    if (written := open_shard(unfinished).num_records()) != len(content["ids"]):
-        raise OSError(f"{unfinished}: holds {written} records, not {len(content['ids'])}; is the disk full?")
-    content |= {"file": shard.path.name, **_digest(unfinished)}
-    (shard.path.parent / MANIFEST_FILE).unlink(missing_ok=True)  # it tells of the shard before this one
-    _put_in_place(unfinished, shard.path)
-    _write_whole(json_path, _json_bytes(content))
-    return content
-
-
-def _origin(shard: _Shard) -> str:
-    """A digest of what decides a shard's bytes: the reader and its options, the items, the state of files."""
-    states = []
-    for file in dict.fromkeys(file for item in shard.items for file in item.files):
-        path = shard.source / file
-        state = path.stat() if path.exists() else None
-        states.append([file, state and state.st_size, state and state.st_mtime_ns])
-    items = [[item.id, item.split, *item.files] for item in shard.items]
-    data = json.dumps([FORMAT, repr(shard.reader) if _shows_options(shard.reader) else "", items, states])
-    return hashlib.sha256(data.encode()).hexdigest()
-
-
-def _shows_options(reader: Reader) -> bool:
-    """Whether `repr` tells a reader's options, and not where in memory it is."""
-    return type(reader).__repr__ is not object.__repr__
-
-
-def _read_finished(path: Path, json_path: Path) -> dict[str, Any] | None:
-    """The content of a shard's JSON if the shard is still what it says."""
-    try:
-        content = json.loads(json_path.read_text(encoding="utf-8"))
-        found = _digest(path)
-    except (OSError, ValueError):
-        return None
-    return content if found.items() <= content.items() else None
-
-
-def _read_item(
-    reader: Reader, source: Path, item: Item, problems: list[dict[str, str]]
-) -> tuple[Recording, bytes] | None:
-    """A recording and its record; None if it cannot be used, which `problems` then says."""
-
-    def note_problem(file: str, reason: str) -> None:
-        problems.append({"file": file, "reason": reason})
-
-    try:
-        recording = check_recording(reader.read(source, item, note_problem), item)
-        recording = _lower_to_full_scale(recording, note_problem)
-        return recording, record_bytes(recording)
-    except DataError as error:
-        note_problem(item.files[0] if item.files else item.id, f"{item.id} is left out: {error}")
-    except Exception as error:  # whatever a broken file does to its reader, the others are still built
-        reason = f"{item.id} is left out: {type(error).__name__}: {error}"
-        note_problem(item.files[0] if item.files else item.id, reason)
-    return None
-
-
-def _lower_to_full_scale(recording: Recording, report: Report) -> Recording:
-    """The recording, all stems lowered alike if one goes beyond -1..1, as resampled and MP3 audio may."""
-    peak = max(float(np.abs(stem.samples).max()) for stem in recording.stems)
-    if peak <= 1.0:
-        return recording
-    report(recording.id, f"peaks at {peak:.3f}: lowered by {20 * math.log10(peak):.2f} dB to full scale")
-    stems = [
-        dataclasses.replace(stem, samples=stem.samples / np.float32(np.nextafter(np.float32(peak), np.inf)))
-        for stem in recording.stems
-    ]
-    return dataclasses.replace(recording, stems=tuple(stems))
-
-
-def _open_writer(path: Path) -> Any:
-    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports]
-
-    return array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
-
-
-def _digest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{_UNFINISHED}{os.getpid()}-{path.name}")
-
-
-def _put_in_place(unfinished: Path, path: Path) -> None:
-    """Gives a file that is on disk its name."""
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    unfinished = _unfinished(path)
-    unfinished.write_bytes(data)
-    _put_in_place(unfinished, path)
-
-
-def _json_bytes(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _sum_up(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:

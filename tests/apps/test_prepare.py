@@ -1,6 +1,7 @@
 """`mt3x prepare` on a few scores, a small note bank and a folder of recordings."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -127,6 +128,13 @@ def test_no_more_than_a_hundred_problems_are_printed(takes, capsys):
     prepare_takes(takes)
     lines = capsys.readouterr().err.splitlines()
     assert lines[101] == "... and 21 more" and lines[102].startswith("mt3x prepare: 121 problems")
+
+
+def test_a_missing_package_is_an_error_that_names_the_extra(takes, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "array_record.python", None)
+    assert prepare_takes(takes)[0] == 2
+    error = capsys.readouterr().err
+    assert "array_record" in error and "install mt3x with its extra `train` or `train-grain`" in error
 
 
 def test_a_wrong_folder_is_an_error(tmp_path, capsys):

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 import mt3x
+from mt3x.data import shards as shards_room
 from mt3x.data.build import build
 from mt3x.data.datasets.midi_folder import MidiFolder
 from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Recording, Stem, check_recording
@@ -261,6 +262,28 @@ def test_an_unforeseen_error_of_a_reader_leaves_one_item_out(tmp_path):
     manifest = build(Made(error=KeyError("plugin_name")), tmp_path, tmp_path)
     assert manifest["problems"] == [{"file": "x", "reason": "x is left out: KeyError: 'plugin_name'"}]
     assert manifest["splits"]["train"]["records"] == 1
+
+
+def test_a_missing_package_is_no_fault_of_an_item(tmp_path):
+    with pytest.raises(ImportError, match="No module named 'yaml'"):
+        build(Made(error=ImportError("No module named 'yaml'")), tmp_path, tmp_path)
+
+
+class Swallows:
+    """A writer on a full disk: it tells nobody."""
+
+    def write(self, data):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_a_shard_that_did_not_reach_the_disk_is_an_error_and_gets_no_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards_room, "_open_writer", lambda path: path.touch() or Swallows())
+    with pytest.raises(OSError, match="holds 0 records, not 2; is the disk full?"):
+        build(Made(one_stem()), tmp_path, tmp_path)
+    assert shards(tmp_path) == [*tmp_path.glob(".unfinished-*")]
 
 
 def test_audio_beyond_full_scale_is_lowered_and_reported(tmp_path):
