@@ -31,7 +31,8 @@ class Item:
     Attributes:
       id: unique in the data set, and as stable as the release.
       split: "train", "validation" or "test".
-      files: paths relative to the release's folder, in an order that the reader knows.
+      files: paths relative to the release's folder, in an order that the reader knows; "" is the source
+        itself, where that is a file.
     """
 
     id: str

@@ -109,17 +109,17 @@ def _read_item(
     def note_problem(file: str, reason: str) -> None:
         problems.append({"file": file, "reason": reason})
 
+    name = next(filter(None, item.files), item.id)
     try:
         recording = check_recording(reader.read(source, item, note_problem), item)
         recording = _lower_to_full_scale(recording, note_problem)
         return recording, record_bytes(recording)
     except DataError as error:
-        note_problem(item.files[0] if item.files else item.id, f"{item.id} is left out: {error}")
+        note_problem(name, f"{item.id} is left out: {error}")
     except ImportError:  # no item's fault, and the same for all
         raise
     except Exception as error:  # whatever a broken file does to its reader, the others are still built
-        reason = f"{item.id} is left out: {type(error).__name__}: {error}"
-        note_problem(item.files[0] if item.files else item.id, reason)
+        note_problem(name, f"{item.id} is left out: {type(error).__name__}: {error}")
     return None
 
 

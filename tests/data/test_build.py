@@ -269,6 +269,17 @@ def test_a_missing_package_is_no_fault_of_an_item(tmp_path):
         build(Made(error=ImportError("No module named 'yaml'")), tmp_path, tmp_path)
 
 
+class OfOneFile(Made):
+    def items(self, source, report):
+        return [dataclasses.replace(item, files=("",)) for item in super().items(source, report)]
+
+
+def test_a_source_that_is_one_file_is_told_by_the_item(tmp_path):
+    (tmp_path / "all.npz").write_bytes(b"")
+    manifest = build(OfOneFile(error=DataError("broken")), tmp_path / "all.npz", tmp_path / "out")
+    assert manifest["problems"] == [{"file": "x", "reason": "x is left out: broken"}]
+
+
 class Swallows:
     """A writer on a full disk: it tells nobody."""
 
