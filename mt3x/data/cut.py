@@ -6,40 +6,18 @@ samples starts and steps agree; on one of 128, a hop of MT3's front end, starts 
 """
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from mt3x.data.pitch_shift import playback_rate, shift_audio, shift_notes
 from mt3x.data.recordings import SAMPLE_RATE
+from mt3x.data.records import StoredRecording
 from mt3x.music.instruments import Granularity, map_programs
 from mt3x.music.timegrid import num_frames
 
 _ROUNDING_SECONDS = 0.02
 """Rounding of the start and of events to steps can bring an event into a segment from this far outside."""
-
-
-class StoredStems(Protocol):
-    """A recording whose stems are read in parts, as `data.records.StoredRecording`."""
-
-    @property
-    def num_samples(self) -> int:
-        """Length of every stem."""
-        ...
-
-    @property
-    def notes(self) -> tuple[np.ndarray, ...]:
-        """`NOTE_DTYPE` [K] a stem."""
-        ...
-
-    @property
-    def mixes(self) -> tuple[tuple[int, ...], ...]:
-        """The stems that each example sums, by number."""
-        ...
-
-    def samples(self, stem: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples of a stem: float32 [stop - start], mono, `SAMPLE_RATE`."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +85,7 @@ def draw_start(rng: np.random.Generator, num_samples: int, sizes: SegmentSizes) 
 
 
 def cut(
-    stored: StoredStems,
+    stored: StoredRecording,
     stems: tuple[int, ...],
     start: int,
     sizes: SegmentSizes,
@@ -146,7 +124,7 @@ def cut(
     )
 
 
-def _by_shift(stored: StoredStems, stems: tuple[int, ...], semitones: int) -> list[tuple[int, list[int]]]:
+def _by_shift(stored: StoredRecording, stems: tuple[int, ...], semitones: int) -> list[tuple[int, list[int]]]:
     """Stems in groups of one shift each, drums apart."""
     groups: dict[int, list[int]] = {}
     for stem in stems:
@@ -155,7 +133,7 @@ def _by_shift(stored: StoredStems, stems: tuple[int, ...], semitones: int) -> li
     return list(groups.items())
 
 
-def padded_samples(stored: StoredStems, stem: int, start: int, stop: int) -> np.ndarray:
+def padded_samples(stored: StoredRecording, stem: int, start: int, stop: int) -> np.ndarray:
     """Samples of a stem, zeros before the recording's beginning and after its end: float32 [stop - start]."""
     samples = np.zeros(stop - start, np.float32)
     first, last = max(start, 0), min(stop, stored.num_samples)

@@ -13,16 +13,17 @@ every 16 seconds.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
 from mt3x.data.augmentation import AugmentationConfig, augment
-from mt3x.data.cut import Cut, SegmentSizes, StoredStems, cut, draw_start, is_heard
+from mt3x.data.cut import Cut, SegmentSizes, cut, draw_start, is_heard
 from mt3x.data.examples import notes_as_written
 from mt3x.data.pitch_shift import PitchShiftConfig, draw_semitones
 from mt3x.data.recordings import SAMPLE_RATE
+from mt3x.data.records import Records, StoredRecording
 from mt3x.data.stem_mixing import MixConfig, draw_count, draw_stems, merge_notes, mix_audio
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import trim_overlapping_notes
@@ -35,16 +36,6 @@ Place = tuple[int, int]
 
 _MOST_SKIPPED = 1000
 _NOTE_PADDING = {"start": 0.0, "end": 0.0, "pitch": -1, "program": 0, "is_drum": False}
-
-
-class ExampleSource(Protocol):
-    """One split of a data set, as `data.records.Records`; it travels to workers by pickle."""
-
-    def __len__(self) -> int: ...
-
-    def stored(self, index: int) -> tuple[StoredStems, int]:
-        """The recording of an example and which of its mixes it is."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +88,7 @@ class PipelineConfig:
             )
 
 
-def open_pipeline(sources: Sequence[ExampleSource], config: PipelineConfig) -> Any:
+def open_pipeline(sources: Sequence[Records], config: PipelineConfig) -> Any:
     """An endless `grain.IterDataset` of batches; its iterators are what `runtime.train` takes.
 
     A batch is as `runtime.step` describes it, with `samples` float32 [B, L + N] (see `make_prepare`) and
@@ -166,7 +157,7 @@ def notes_to_write(notes: np.ndarray, granularity: Granularity, steps_per_second
 class SegmentMaker:
     """Makes one example, unbatched, of a place and random numbers."""
 
-    def __init__(self, sources: Sequence[ExampleSource], config: PipelineConfig):
+    def __init__(self, sources: Sequence[Records], config: PipelineConfig):
         self._sources, self._config = tuple(sources), config
         self._shares = mixing_shares([len(source) for source in sources], config.temperature)
         self._codec = build_codec(config.vocabulary)
@@ -226,7 +217,7 @@ class SegmentMaker:
         gains = 10 ** (rng.uniform(*mix.gain_db, len(cuts)) / 20)
         return put_together(cuts, gains)
 
-    def _draw_cut(self, stored: StoredStems, stems: tuple[int, ...], rng: np.random.Generator) -> Cut:
+    def _draw_cut(self, stored: StoredRecording, stems: tuple[int, ...], rng: np.random.Generator) -> Cut:
         config = self._config
         start = draw_start(rng, stored.num_samples, config.sizes)
         semitones = 0
@@ -239,7 +230,7 @@ class SegmentMaker:
         source = int(rng.choice(len(self._sources), p=self._shares))
         return source, int(rng.integers(len(self._sources[source])))
 
-    def _stored(self, place: Place) -> tuple[StoredStems, int]:
+    def _stored(self, place: Place) -> tuple[StoredRecording, int]:
         source, index = place
         return self._sources[source].stored(index)
 

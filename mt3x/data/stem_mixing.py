@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mt3x.data.cut import StoredStems
+from mt3x.data.records import StoredRecording
 from mt3x.music.notes import empty_notes, sort_notes
 
 _DRUMS = 128
@@ -81,7 +81,7 @@ def draw_count(rng: np.random.Generator, config: MixConfig) -> int:
 
 
 def draw_stems(
-    rng: np.random.Generator, recordings: Sequence[tuple[StoredStems, int]], config: MixConfig
+    rng: np.random.Generator, recordings: Sequence[tuple[StoredRecording, int]], config: MixConfig
 ) -> list[tuple[int, ...]]:
     """Which stems of each recording are heard; none, perhaps, of those after the first.
 
@@ -100,7 +100,7 @@ def draw_stems(
     return chosen
 
 
-def _kept(rng: np.random.Generator, stored: StoredStems, mix: int, probability: float) -> list[int]:
+def _kept(rng: np.random.Generator, stored: StoredRecording, mix: int, probability: float) -> list[int]:
     if probability == 1.0:
         return list(stored.mixes[mix])
     num_stems = len(stored.notes)
