@@ -31,7 +31,7 @@ ALLOWED_PACKAGES = {
         *{"matplotlib", "tensorboardX", "note_seq", "pretty_midi"},
     },
     "data": {
-        *{"numpy", "jax", "soundfile", "yaml", "array_record", "grain"},
+        *{"numpy", "jax", "soundfile", "yaml", "array_record", "grain", "absl"},
         *{"tensorflow", "seqio", "tensorflow_datasets"},
     },
     "tasks": {"numpy", "tensorflow", "seqio", "tensorflow_datasets"},

@@ -79,6 +79,8 @@ def _find_parts(source: Path, folder: str, report: Report) -> list[str]:
 
 def _read_part(source: Path, file: str, instrument: str) -> np.ndarray:
     rows = [line.split() for line in read_text(source, file).splitlines() if line.strip()]
+    if not rows:
+        raise DataError(f"{file}: holds no note; unpack the release again")
     onset, hertz, duration = parse_numbers(rows, 3, file).T
     try:
         program = urmp_instrument_to_program(instrument)

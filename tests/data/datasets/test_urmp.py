@@ -88,6 +88,7 @@ def test_the_wrong_folder_is_told_the_right_one(release, problems):
         ("0.1 440 0.5\n0.2 A4 0.5", r"row 2 is .*A4"),
         ("0.1 440 inf", "row 1 is"),
         ("0.1 0 0.5", r"a pitch is 0.0 Hz; all must be positive"),
+        ("", "holds no note; unpack the release again"),
         ("-0.1 440 0.5", r"lasts from -0.1 to 0.4 s"),
     ],
 )
