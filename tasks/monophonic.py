@@ -1,7 +1,7 @@
 """Single lines of scores, one instrument each, rendered and heard by up to 8 at once; not in MT3.
 
-The kind of data that MT3 was pretrained on for its release of ISMIR 2022, whose task was not published. Records
-hold the mixes; where they hold lines alone, `TaskOptions.max_examples_per_mix` mixes them.
+The kind of data that MT3 was pretrained on for its release of ISMIR 2022, whose task was not published.
+Records hold the mixes; where they hold lines alone, `TaskOptions.max_examples_per_mix` mixes them.
 """
 
 from mt3x.data.seqio_sources import Selection

@@ -109,7 +109,7 @@ def record_bytes(recording: Recording) -> bytes:
     """
     from tensorflow_datasets.proto import tf_example_pb2  # pyright: ignore[reportMissingImports]
 
-    example = tf_example_pb2.Example()
+    example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
     feature = example.features.feature
     feature["id"].bytes_list.value.append(recording.id.encode())
     feature["split"].bytes_list.value.append(recording.split.encode())
@@ -288,7 +288,9 @@ def write_tfds_metadata(folder: str | Path, manifest: dict[str, Any]) -> None:
     import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
 
     template = tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name=manifest["name"], filetype_suffix="array_record"
+        data_dir=folder,  # pyright: ignore[reportArgumentType]
+        dataset_name=manifest["name"],
+        filetype_suffix="array_record",
     )
     splits = [
         tfds.core.SplitInfo(
@@ -312,7 +314,7 @@ def write_tfds_metadata(folder: str | Path, manifest: dict[str, Any]) -> None:
 
 def open_shard(path: Path) -> Any:
     """An ArrayRecord file for access in any order; `read([number])` gives a list of one record."""
-    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports]
+    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
     return array_record_module.ArrayRecordReader(
         str(path), options=READER_OPTIONS, file_reader_buffer_size=2**15

@@ -137,7 +137,7 @@ def _lower_to_full_scale(recording: Recording, report: Report) -> Recording:
 
 
 def _open_writer(path: Path) -> Any:
-    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports]
+    from array_record.python import array_record_module  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
     return array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
 
