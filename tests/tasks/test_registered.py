@@ -41,7 +41,7 @@ def front_end(request):
 
 
 def read(name, split):
-    dataset = seqio.TaskRegistry.get(name).get_dataset(LENGTHS, split=split, shuffle=False)
+    dataset = seqio.TaskRegistry.get(name).get_dataset(LENGTHS, split=split, shuffle=False, seed=1)
     assert dataset.element_spec["targets"].dtype == tf.int32
     return list(dataset.as_numpy_iterator())
 
@@ -51,16 +51,21 @@ def codec_of(name):
 
 
 def assert_heard(ex, name):
-    """What a task's examples hold to hear, whatever the front end."""
+    """What a task's examples hold to hear, whatever the front end.
+
+    A chunk of one frame may be the last of a recording, which MT3 pads and which is silent where the
+    recording fills whole frames.
+    """
     if name.endswith(FrontEnd.IN_STEP.value):
         assert ex["samples"].dtype == np.float32 and ex["samples"].shape == (FRAMES * 128,)
         assert ex["num_frames"].dtype == np.int32 and 1 <= ex["num_frames"] <= FRAMES
         assert not ex["samples"][ex["num_frames"] * 128 :].any()
-        assert ex["samples"].any()
+        assert ex["samples"].any() or ex["num_frames"] == 1
     else:
         assert ex["inputs"].dtype == np.float32 and ex["inputs"].shape[1] == 512
         assert 1 <= len(ex["inputs"]) <= FRAMES
-        assert np.isfinite(ex["inputs"]).all() and ex["inputs"].std() > 0
+        assert np.isfinite(ex["inputs"]).all()
+        assert ex["inputs"].std() > 0 or len(ex["inputs"]) == 1
 
 
 def assert_train_task_conforms(name):
@@ -78,8 +83,9 @@ def assert_train_task_conforms(name):
             notes, report = decode_segments([indexes], [0.0], codec, spec)
             assert report.dropped_events == 0
             if spec.has_ties:  # of a segment alone, held notes and their ends make no sense
-                num_held = indexes.tolist().index(codec.event_type_range("tie")[0]) // 2 + 1
-                assert report.invalid_events <= 2 * num_held
+                first, last = codec.event_type_range("pitch")
+                held = indexes[: indexes.tolist().index(codec.event_type_range("tie")[0])]
+                assert report.invalid_events <= 2 * ((held >= first) & (held <= last)).sum()
             assert set(notes["program"]) <= {0, 32}
 
 

@@ -17,7 +17,7 @@ from tests.data.datasets.releases_slakh import BASS, DRUMS, PIANO, TRACKS, make_
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slakh2100_flac_redux")
+    folder = tmp_path_factory.mktemp("downloads") / "slakh2100_flac_redux"
     make_release(folder)
     return folder
 
