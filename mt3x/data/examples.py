@@ -38,6 +38,7 @@ class ExampleConfig:
       segment_seconds: length of the segment; lead_seconds: of the audio before it.
       score_share, random_share: chance of a score excerpt and of random notes; the rest is drums alone.
       max_parts, max_polyphony, drums_probability: of the hardest music.
+      solo_piano_probability: share of score excerpts and of random notes that a piano plays alone.
       easy_until: share of the run in which these three still grow from one part, one voice and no drums.
       detune_cents: whole-segment detuning is drawn from +- this (rendered audio only).
       max_tokens: examples with more are drawn again, as are those with more than max_notes notes.
@@ -53,6 +54,7 @@ class ExampleConfig:
     max_parts: int = 6
     max_polyphony: int = 10
     drums_probability: float = 0.2
+    solo_piano_probability: float = 0.4
     easy_until: float = 0.25
     detune_cents: float = 20.0
     max_tokens: int = 256
@@ -76,10 +78,12 @@ class ExampleConfig:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         shares = self.score_share, self.random_share
-        if min(*shares, self.drums_probability) < 0 or sum(shares) > 1 or self.drums_probability > 1:
+        chances = self.drums_probability, self.solo_piano_probability
+        if min(*shares, *chances) < 0 or max(*chances) > 1 or sum(shares) > 1:
             raise ValueError(
                 f"score_share {shares[0]}, random_share {shares[1]}, drums_probability "
-                f"{self.drums_probability}: they must be within 0..1, the shares together at most 1"
+                f"{self.drums_probability}, solo_piano_probability {self.solo_piano_probability}: they must be "
+                "within 0..1, the shares together at most 1"
             )
 
     @property
@@ -173,12 +177,15 @@ class ExampleMaker:
         kind = rng.random()
         if kind < config.score_share:
             settings = PerformanceSettings(
-                max_parts=1 + round((config.max_parts - 1) * difficulty), drums_probability=drums_probability
+                max_parts=1 + round((config.max_parts - 1) * difficulty),
+                solo_piano_probability=config.solo_piano_probability,
+                drums_probability=drums_probability,
             )
             return draw_excerpt(self._scores, rng, config.total_seconds, settings)
         if kind < config.score_share + config.random_share:
             settings = RandomMusicSettings(
                 max_polyphony=1 + round((config.max_polyphony - 1) * difficulty),
+                solo_piano_probability=config.solo_piano_probability,
                 drums_probability=drums_probability,
             )
             return draw_random_music(rng, config.total_seconds, settings)

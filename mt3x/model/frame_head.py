@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 NUM_PITCHES = 128
 
-# Logit of about 2 %, the share of ones in such rolls: emptiness need not be learnt first.
-_RARE_LOGIT = -4.0
+# About the share of ones in such rolls (2 %, and 0.2 % of the classes' cells): emptiness need not be learnt first.
+_RARE_LOGIT, _RAREST_LOGIT = -4.0, -6.0
 
 
 class FrameHead(nn.Module):
@@ -20,7 +20,8 @@ class FrameHead(nn.Module):
 
     - "onset" [B, F, 128]: a pitched note starts here;
     - "active" [B, F, 128]: a pitched note sounds;
-    - "class" [B, F, num_classes]: a note of this instrument class sounds (16: program // 8);
+    - "class_active" [B, F, num_classes * 128]: a note of this instrument class (16: program // 8) and this pitch
+      sounds; column class * 128 + pitch;
     - "drum" [B, F, 128]: a drum is struck, by General MIDI percussion key.
     """
 
@@ -29,6 +30,9 @@ class FrameHead(nn.Module):
     @nn.compact
     def __call__(self, encoded: jax.Array) -> dict[str, jax.Array]:
         x = nn.LayerNorm(name="norm")(encoded.astype(jnp.float32))
-        widths = {"onset": NUM_PITCHES, "active": NUM_PITCHES, "class": self.num_classes, "drum": NUM_PITCHES}
-        bias_init = nn.initializers.constant(_RARE_LOGIT)
-        return {name: nn.Dense(width, bias_init=bias_init, name=name)(x) for name, width in widths.items()}
+
+        def read(name: str, width: int, logit: float) -> jax.Array:
+            return nn.Dense(width, bias_init=nn.initializers.constant(logit), name=name)(x)
+
+        rolls = {name: read(name, NUM_PITCHES, _RARE_LOGIT) for name in ("onset", "active", "drum")}
+        return rolls | {"class_active": read("class_active", self.num_classes * NUM_PITCHES, _RAREST_LOGIT)}

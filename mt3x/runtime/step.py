@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from mt3x.audio.logmel import log_mel
-from mt3x.model.frame_head import FrameHead
+from mt3x.model.frame_head import NUM_PITCHES, FrameHead
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.presets import TranscriptionConfig
@@ -62,9 +62,9 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
     """What the frame head should say, from the note columns of a batch.
 
     Returns:
-      `onset`, `active`, `drum` float32 [B, F, 128] and `class` float32 [B, F, 16]; 1 where a pitched note
-      starts (in that frame or the next, since an onset is heard between two frames), sounds, a drum is hit,
-      or a program class sounds.
+      `onset`, `active`, `drum` float32 [B, F, 128] and `class_active` float32 [B, F, 16 * 128]; 1 where a
+      pitched note starts (in that frame or the next, since an onset is heard between two frames), sounds, a
+      drum is hit, or a note of a program class sounds (column class * 128 + pitch).
     """
     first = jnp.floor(batch["note_start"] * frames_per_second).astype(jnp.int32)
     last = jnp.maximum(jnp.ceil(batch["note_end"] * frames_per_second).astype(jnp.int32), first + 1)
@@ -74,8 +74,8 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
     since = frames - first[:, None, :]
     starts = (since >= 0) & (since <= 1)  # [B, F, P]
     sounds = (since >= 0) & (frames < last[:, None, :])
-    pitch = jax.nn.one_hot(batch["note_pitch"], 128)
-    program_class = jax.nn.one_hot(batch["note_program"] // 8, NUM_CLASSES)
+    pitch = jax.nn.one_hot(batch["note_pitch"], NUM_PITCHES)
+    class_pitch = batch["note_program"] // 8 * NUM_PITCHES + batch["note_pitch"]
 
     def roll(cells: jax.Array, which: jax.Array, columns: jax.Array) -> jax.Array:
         return jnp.minimum((cells & which[:, None, :]).astype(jnp.float32) @ columns, 1.0)
@@ -84,7 +84,7 @@ def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict
         "onset": roll(starts, pitched, pitch),
         "active": roll(sounds, pitched, pitch),
         "drum": roll(starts, drums, pitch),
-        "class": roll(sounds, pitched, program_class),
+        "class_active": roll(sounds, pitched, jax.nn.one_hot(class_pitch, NUM_CLASSES * NUM_PITCHES)),
     }
 
 

@@ -38,14 +38,14 @@ def test_a_note_starts_in_two_frames_and_sounds_to_its_end():
     rolls = rolls_of((0.25, 0.55, 60, 41, False))
     assert ones(rolls["onset"]) == [(2, 60), (3, 60)]
     assert ones(rolls["active"]) == [(2, 60), (3, 60), (4, 60), (5, 60)]
-    assert ones(rolls["class"]) == [(2, 5), (3, 5), (4, 5), (5, 5)]
+    assert ones(rolls["class_active"]) == [(frame, 5 * 128 + 60) for frame in (2, 3, 4, 5)]
     assert ones(rolls["drum"]) == []
 
 
 def test_a_drum_is_only_struck():
     rolls = rolls_of((0.8, 0.95, 38, 0, True))
     assert ones(rolls["drum"]) == [(8, 38), (9, 38)]
-    assert ones(rolls["onset"]) == ones(rolls["active"]) == ones(rolls["class"]) == []
+    assert ones(rolls["onset"]) == ones(rolls["active"]) == ones(rolls["class_active"]) == []
 
 
 def test_a_note_from_before_the_segment_sounds_without_starting():
@@ -62,7 +62,7 @@ def test_a_note_that_is_over_and_one_still_to_come_are_not_heard():
 def test_two_parts_on_one_pitch_count_once_and_the_shortest_note_has_a_frame():
     rolls = rolls_of((0.3, 0.31, 60, 0, False), (0.3, 0.31, 60, 8, False))
     assert ones(rolls["active"]) == [(3, 60)]
-    assert ones(rolls["class"]) == [(3, 0), (3, 1)]
+    assert ones(rolls["class_active"]) == [(3, 60), (3, 128 + 60)]
 
 
 def test_only_shifts_are_misread_and_only_as_other_shifts():
