@@ -82,8 +82,8 @@ class ExampleConfig:
         if min(*shares, *chances) < 0 or max(*chances) > 1 or sum(shares) > 1:
             raise ValueError(
                 f"score_share {shares[0]}, random_share {shares[1]}, drums_probability "
-                f"{self.drums_probability}, solo_piano_probability {self.solo_piano_probability}: they must be "
-                "within 0..1, the shares together at most 1"
+                f"{self.drums_probability}, solo_piano_probability {self.solo_piano_probability}: "
+                "they must be within 0..1, the shares together at most 1"
             )
 
     @property

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 NUM_PITCHES = 128
 
-# About the share of ones in such rolls (2 %, and 0.2 % of the classes' cells): emptiness need not be learnt first.
+# About the share of ones in such rolls (2 %; of the classes' cells 0.2 %): emptiness need not be learnt.
 _RARE_LOGIT, _RAREST_LOGIT = -4.0, -6.0
 
 
@@ -20,8 +20,8 @@ class FrameHead(nn.Module):
 
     - "onset" [B, F, 128]: a pitched note starts here;
     - "active" [B, F, 128]: a pitched note sounds;
-    - "class_active" [B, F, num_classes * 128]: a note of this instrument class (16: program // 8) and this pitch
-      sounds; column class * 128 + pitch;
+    - "class_active" [B, F, num_classes * 128]: a note of this instrument class (16: program // 8) and pitch
+      sounds, in column class * 128 + pitch;
     - "drum" [B, F, 128]: a drum is struck, by General MIDI percussion key.
     """
 
