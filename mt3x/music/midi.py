@@ -65,6 +65,8 @@ class _Messages:
     pedals: _Timeline = dataclasses.field(default_factory=lambda: defaultdict(list))
     tempos: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     """(tick, microseconds per quarter)"""
+    num_struck: int = 0
+    num_bends: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,21 @@ class _Instrument:
     program: int
     is_drum: bool
     notes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MidiContent:
+    """A MIDI file's notes, and what of the file they do not tell.
+
+    Attributes:
+      notes: `NOTE_DTYPE` [K], sorted; drum hits have program 0.
+      num_struck: note-ons, of which K became notes.
+      num_bends: pitch bends away from the middle; notes keep the pitches of their keys.
+    """
+
+    notes: np.ndarray
+    num_struck: int
+    num_bends: int
 
 
 def read_midi(path: str | os.PathLike[str], apply_sustain: bool = True) -> np.ndarray:
@@ -84,11 +101,21 @@ def read_midi(path: str | os.PathLike[str], apply_sustain: bool = True) -> np.nd
     Raises:
       MidiError: the file is missing, unreadable, empty, not MIDI, or corrupt.
     """
+    return read_midi_content(path, apply_sustain).notes
+
+
+def read_midi_content(path: str | os.PathLike[str], apply_sustain: bool = True) -> MidiContent:
+    """As `read_midi`, with counts that show what was left out.
+
+    Raises:
+      MidiError: as `read_midi`.
+    """
     midi_file = _parse(Path(path))
     messages = _Messages()
     for number, track in enumerate(midi_file.tracks):
         _collect_messages(number, track, messages)
-    return _assemble_notes(messages, midi_file.ticks_per_beat, apply_sustain)
+    notes = _assemble_notes(messages, midi_file.ticks_per_beat, apply_sustain)
+    return MidiContent(notes, messages.num_struck, messages.num_bends)
 
 
 def write_midi(notes: np.ndarray, path: str | os.PathLike[str], tempo: float = 120.0) -> None:
@@ -201,6 +228,7 @@ def _collect_messages(number: int, track: "mido.MidiTrack", messages: _Messages)
         tick += message.time
         match message.type:
             case "note_on" if message.velocity > 0:
+                messages.num_struck += 1
                 sounding[message.channel, message.note].append((tick, message.velocity))
             case "note_on" | "note_off":
                 struck = sounding.pop((message.channel, message.note), [])
@@ -215,6 +243,8 @@ def _collect_messages(number: int, track: "mido.MidiTrack", messages: _Messages)
                 messages.programs[number, message.channel].append((tick, message.program))
             case "control_change" if message.control == SUSTAIN_CONTROL:
                 messages.pedals[number, message.channel].append((tick, message.value))
+            case "pitchwheel":
+                messages.num_bends += message.pitch != 0
             case "set_tempo":
                 messages.tempos.append((tick, message.tempo))
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mt3x.music.midi import MidiError, midi_bytes, read_midi, to_pretty_midi, write_midi
+from mt3x.music.midi import (
+    MidiError,
+    midi_bytes,
+    read_midi,
+    read_midi_content,
+    to_pretty_midi,
+    write_midi,
+)
 from mt3x.music.notes import NOTE_DTYPE, empty_notes, make_notes, sort_notes, trim_overlapping_notes
 
 TICK_SECONDS = 1 / 1920  # 960 ticks per quarter at 120 quarters per minute
@@ -83,6 +90,19 @@ def test_note_struck_again_just_before_the_release_sounds_on(tmp_path):
 def test_notes_without_release_or_length_are_dropped(tmp_path):
     path = save(tmp_path / "a.mid", [(0, on(60)), (0, off(60)), (0, on(61)), (480, off(62))])
     assert len(read_midi(path)) == 0
+
+
+def test_what_the_notes_do_not_tell_is_counted(tmp_path):
+    def bend(value):
+        return mido.Message("pitchwheel", pitch=value)
+
+    endless = (40, on(67))
+    events = [(0, bend(0)), (0, on(60)), (10, bend(500)), (20, bend(-3)), (30, off(60)), endless]
+    content = read_midi_content(save(tmp_path / "a.mid", events, [(0, on(60)), (30, on(60, velocity=0))]))
+    assert (content.num_struck, content.num_bends) == (3, 2)
+    assert content.notes["pitch"].tolist() == [60, 60]
+    with pytest.raises(MidiError, match="no such file"):
+        read_midi_content(tmp_path / "nothing.mid")
 
 
 def test_channel_ten_is_drums_without_program(tmp_path):

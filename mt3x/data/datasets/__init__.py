@@ -32,7 +32,7 @@ class ReaderEntry:
 
 READERS: Mapping[str, ReaderEntry] = MappingProxyType(
     {
-        "slakh": ReaderEntry("slakh", "Slakh", "Slakh2100, redux or original (or BabySlakh)"),
+        "slakh": ReaderEntry("slakh", "Slakh", "Slakh2100, redux or original"),
         "cerberus4": ReaderEntry("cerberus4", "Cerberus4", "piano, guitar, bass and drums of Slakh2100"),
         "maestrov1": ReaderEntry("maestro", "Maestro", "MAESTRO v1.0.0", {"version": 1}),
         "maestrov3": ReaderEntry("maestro", "Maestro", "MAESTRO v3.0.0", {"version": 3}),

@@ -17,7 +17,7 @@ import numpy as np
 
 from mt3x.audio.load import AudioError, load_audio
 from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
-from mt3x.music import midi
+from mt3x.music.midi import MidiError, read_midi_content
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
 
 
@@ -66,17 +66,15 @@ def read_midi_notes(source: Path, file: str, report: Report) -> np.ndarray:
       DataError: it is missing, or no MIDI that can be read.
     """
     try:
-        notes = midi.read_midi(source / file)
-        messages = [message for track in midi._parse(source / file).tracks for message in track]
-    except midi.MidiError as error:
+        content = read_midi_content(source / file)
+    except MidiError as error:
         raise DataError(str(error)) from error
-    bends = sum(message.type == "pitchwheel" and message.pitch != 0 for message in messages)
-    if bends:
-        report(file, f"has {bends} pitch bends; notes keep the pitches of their keys")
-    struck = sum(message.type == "note_on" and message.velocity > 0 for message in messages)
-    if lost := struck - len(notes):
-        report(file, f"{lost} of {struck} notes are never released, last no time, or start twice: left out")
-    return notes
+    if content.num_bends:
+        report(file, f"has {content.num_bends} pitch bends; notes keep the pitches of their keys")
+    if lost := content.num_struck - len(content.notes):
+        reasons = "are never released, last no time, or start twice"
+        report(file, f"{lost} of {content.num_struck} notes {reasons}: left out")
+    return content.notes
 
 
 def clean_notes(notes: np.ndarray, num_samples: int, file: str, report: Report) -> np.ndarray:
