@@ -10,16 +10,16 @@ The folder holds, for data set NAME:
 Items are dealt to shards in their order, as many shards whatever the number of workers, so that the files are
 the same byte for byte. A file gets its name when it is whole and on disk; its JSON comes after it. A build
 that was killed makes only those shards that have no JSON, whose bytes have changed, or whose source files
-have (by size or time of change).
+have (by size or time of change). Of two builds into one folder the second ends at once, and the first goes on.
 """
 
 import contextlib
-import fcntl
 import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -118,12 +118,19 @@ def _check_items(reader: Reader, items: Sequence[Item]) -> None:
 
 @contextlib.contextmanager
 def _lock(output: Path) -> Iterator[None]:
-    """Keeps other builds out of the folder; the system lifts it when this process ends, however it does."""
-    with (output / _LOCK_FILE).open("w") as file:
+    """Keeps other builds out of the folder until this process leaves it, or ends, however it does.
+
+    The lock is that of an empty SQLite file: the standard library's only one for all systems.
+    """
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"{output}: another process is building here; wait for it") from error
+            database = sqlite3.connect(output / _LOCK_FILE, timeout=0)
+            stack.enter_context(contextlib.closing(database))
+            database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise DataError(f"{output}: another process is building here; wait for it") from error
+            raise OSError(f"{output / _LOCK_FILE}: cannot be locked ({error}); delete it") from error
         yield
 
 

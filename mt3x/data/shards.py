@@ -153,7 +153,7 @@ def _unfinished(path: Path) -> Path:
 
 def _put_in_place(unfinished: Path, path: Path) -> None:
     """Gives a file that is on disk its name."""
-    with unfinished.open("rb") as file:
+    with unfinished.open("rb+") as file:  # Windows puts on disk only what may be written to
         os.fsync(file.fileno())
     os.replace(unfinished, path)
 

@@ -1,7 +1,6 @@
 """Builds give the same bytes however they run, go on after a kill, and name what they leave out."""
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -339,12 +338,25 @@ def test_a_folder_of_another_data_set_is_left_alone(source, tmp_path):
         build(MidiFolder(), source, tmp_path / "out")
 
 
-def test_two_builds_into_one_folder_are_refused(source, tmp_path):
-    (tmp_path / "out").mkdir()
-    with (tmp_path / "out" / ".build.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another process is building here"):
-            build(MidiFolder(), source, tmp_path / "out")
+class BuildsAgain(MidiFolder):
+    """While it is read, another build into the folder beside the source begins."""
+
+    def read(self, source, item, report):
+        with pytest.raises(DataError, match="another process is building here; wait for it"):
+            build(MidiFolder(), source, source.parent / "out")
+        return super().read(source, item, report)
+
+
+def test_of_two_builds_into_one_folder_the_second_is_refused(source, tmp_path):
+    manifest = build(BuildsAgain(), source, tmp_path / "out")
+    assert manifest["splits"]["train"]["records"] == NUM_PAIRS and manifest["problems"] == []
+    build(MidiFolder(), source, tmp_path / "out")  # the first has ended
+
+
+def test_a_lock_that_is_none_is_an_error(source, tmp_path):
+    (tmp_path / "out" / ".build.lock").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"\.build\.lock: cannot be locked \(unable to open .*; delete it"):
+        build(MidiFolder(), source, tmp_path / "out")
 
 
 def test_at_least_one_worker_is_needed(tmp_path):
