@@ -10,7 +10,8 @@ The folder holds, for data set NAME:
 Items are dealt to shards in their order, as many shards whatever the number of workers, so that the files are
 the same byte for byte. A file gets its name when it is whole and on disk; its JSON comes after it. A build
 that was killed makes only those shards that have no JSON, whose bytes have changed, or whose source files
-have (by size or time of change). Of two builds into one folder the second ends at once, and the first goes on.
+have (by size or time of change). Of two builds into one folder the second ends at once, and the first goes
+on.
 """
 
 import contextlib
@@ -59,10 +60,10 @@ def build(
     Items that cannot be used are reported and left out.
 
     Returns:
-      The manifest: {"format": 1, "name": "guitarset", "splits": {"train": {"records": recordings,
+      The manifest: {"format": 2, "name": "guitarset", "splits": {"train": {"records": recordings,
       "examples": mixes of recordings, "seconds": of all recordings, "shards": [{"file", "bytes", "sha256",
-      "ids": of its records, "mixes": how many examples each record is}], "left_out": ids of items that
-      could not be used}}, "problems": [{"file", "reason"}]}.
+      "ids": of its records, "mixes": how many examples each record is, "samples": how long it is}],
+      "left_out": ids of items that could not be used}}, "problems": [{"file", "reason"}]}.
 
     Raises:
       DataError: `source` is not the release's folder; `output` holds another data set or is being built by
@@ -222,7 +223,7 @@ def _end_with_parent() -> None:
 
 def _sum_up(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the manifest says of a split."""
-    keys = "file", "bytes", "sha256", "ids", "mixes"
+    keys = "file", "bytes", "sha256", "ids", "mixes", "samples"
     return {
         "records": sum(len(content["ids"]) for content in contents),
         "examples": sum(sum(content["mixes"]) for content in contents),

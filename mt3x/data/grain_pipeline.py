@@ -5,10 +5,10 @@ workers gives the same batches, and S hosts get every S-th example of what one h
 (each epoch anew), deals out to hosts and workers, batches, and tells and takes back its position; that one
 depends on the number of workers, so a run goes on with as many as it began with.
 
-Against MT3's seqio tasks: from the same recording and first frame come the same samples and target tokens
-(where no instruments merge: see `notes_to_write`). Which recordings and frames a seed gives cannot be the
-same, as the libraries' random numbers differ. An epoch holds one segment of every example; MT3's holds one of
-every 16 seconds.
+Against MT3's seqio tasks: an epoch holds as many segments of each recording, one of every 2000 frames (16 s),
+drawn by the same rule; and from the same frames of a recording come the same samples and target tokens (where
+no instruments merge: see `notes_to_write`). Which frames a seed gives, and in which order, cannot be the
+same, as the libraries' random numbers differ.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from mt3x.data.augmentation import AugmentationConfig, augment
-from mt3x.data.cut import Cut, SegmentSizes, cut, draw_start, is_heard
+from mt3x.data.cut import Cut, SegmentSizes, count_pieces, cut, draw_segment, is_heard
 from mt3x.data.examples import notes_as_written
 from mt3x.data.pitch_shift import PitchShiftConfig, draw_semitones
 from mt3x.data.recordings import SAMPLE_RATE
@@ -32,7 +32,7 @@ from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import EOS_ID, PAD_ID, VocabularyConfig, build_codec, vocabulary_from_codec
 
 Place = tuple[int, int]
-"""An example: the number of its source, and its own in there."""
+"""A piece of an example: the number of its source, and its own among all pieces in there."""
 
 _MOST_SKIPPED = 1000
 _NOTE_PADDING = {"start": 0.0, "end": 0.0, "pitch": -1, "program": 0, "is_drum": False}
@@ -101,15 +101,16 @@ def open_pipeline(sources: Sequence[Records], config: PipelineConfig) -> Any:
     from absl import flags
     from grain import MapDataset, MultiprocessingOptions, ReadOptions  # pyright: ignore[reportMissingImports]
 
-    shares = mixing_shares([len(source) for source in sources], config.temperature)
+    maker = SegmentMaker(sources, config)
     places = [
-        MapDataset.range(len(source)).seed(config.seed).map(_PlaceIn(number)).shuffle().repeat()
-        for number, source in enumerate(sources)
+        MapDataset.range(count).seed(config.seed).map(_PlaceIn(number)).shuffle().repeat()
+        for number, count in enumerate(maker.piece_counts)
     ]
-    dataset = places[0] if len(places) == 1 else MapDataset.mix(places, shares.tolist())
-    dataset = dataset.seed(config.seed).random_map(SegmentMaker(sources, config))
+    dataset = places[0] if len(places) == 1 else MapDataset.mix(places, maker.shares.tolist())
+    dataset = dataset.seed(config.seed).random_map(maker)
     dataset = dataset[config.shard_index :: config.shard_count]
-    dataset = dataset.batch(config.batch_size).map(_TargetTrimmer(config.target_lengths))
+    dataset = dataset.batch(config.batch_size, drop_remainder=True)  # else Grain cannot count batches of 1
+    dataset = dataset.map(_TargetTrimmer(config.target_lengths))
     if config.workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain asks for a flag, which only absl's own programs parse
     # Readers and decoders hold the interpreter lock: threads would only take turns.
@@ -155,11 +156,19 @@ def notes_to_write(notes: np.ndarray, granularity: Granularity, steps_per_second
 
 
 class SegmentMaker:
-    """Makes one example, unbatched, of a place and random numbers."""
+    """Makes one example, unbatched, of a place and random numbers.
+
+    Attributes:
+      shares: float64 [S], how often each source is drawn from.
+      piece_counts: of each source: how many places it has.
+    """
 
     def __init__(self, sources: Sequence[Records], config: PipelineConfig):
         self._sources, self._config = tuple(sources), config
-        self._shares = mixing_shares([len(source) for source in sources], config.temperature)
+        self.shares = mixing_shares([len(source) for source in sources], config.temperature)
+        # For each source, the number of the first piece after each example.
+        self._next_pieces = [np.cumsum(count_pieces(source.lengths, config.sizes)) for source in sources]
+        self.piece_counts = [int(following[-1]) for following in self._next_pieces]
         self._codec = build_codec(config.vocabulary)
         self._vocabulary = vocabulary_from_codec(self._codec)
 
@@ -204,55 +213,71 @@ class SegmentMaker:
     def _draw_segment(self, place: Place, rng: np.random.Generator) -> Cut:
         mix = self._config.mix
         if mix is None:
-            stored, number = self._stored(place)
-            return self._draw_cut(stored, stored.mixes[number], rng)
+            stored, number, piece = self._stored(place)
+            return self._draw_cut(stored, stored.mixes[number], piece, rng)
         places = [place, *(self._draw_place(rng) for _ in range(draw_count(rng, mix) - 1))]
-        recordings = [self._stored(place) for place in places]
-        chosen = draw_stems(rng, recordings, mix)
+        found = [self._stored(place) for place in places]
+        chosen = draw_stems(rng, [(stored, number) for stored, number, _ in found], mix)
         cuts = [
-            self._draw_cut(stored, stems, rng)
-            for (stored, _), stems in zip(recordings, chosen, strict=True)
+            self._draw_cut(stored, stems, piece, rng)
+            for (stored, _, piece), stems in zip(found, chosen, strict=True)
             if stems
         ]
         gains = 10 ** (rng.uniform(*mix.gain_db, len(cuts)) / 20)
         return put_together(cuts, gains)
 
-    def _draw_cut(self, stored: StoredRecording, stems: tuple[int, ...], rng: np.random.Generator) -> Cut:
+    def _draw_cut(
+        self, stored: StoredRecording, stems: tuple[int, ...], piece: int, rng: np.random.Generator
+    ) -> Cut:
         config = self._config
-        start = draw_start(rng, stored.num_samples, config.sizes)
+        start, frames = draw_segment(rng, stored.num_samples, piece, config.sizes)
         semitones = 0
         if config.pitch_shift is not None:
             notes = np.concatenate([stored.notes[stem] for stem in stems])
             semitones = draw_semitones(rng, notes, config.pitch_shift)
-        return cut(stored, stems, start, config.sizes, config.granularity, semitones)
+        return cut(stored, stems, start, config.sizes, config.granularity, semitones, frames)
 
     def _draw_place(self, rng: np.random.Generator) -> Place:
-        source = int(rng.choice(len(self._sources), p=self._shares))
-        return source, int(rng.integers(len(self._sources[source])))
+        source = int(rng.choice(len(self._sources), p=self.shares))
+        return source, int(rng.integers(self.piece_counts[source]))
 
-    def _stored(self, place: Place) -> tuple[StoredRecording, int]:
-        source, index = place
-        return self._sources[source].stored(index)
+    def _stored(self, place: Place) -> tuple[StoredRecording, int, int]:
+        """The recording of a place, the number of its mix, and that of the piece."""
+        source, number = place
+        following = self._next_pieces[source]
+        example = int(following.searchsorted(number, side="right"))
+        first = int(following[example - 1]) if example else 0
+        return *self._sources[source].stored(example), number - first
 
 
 def put_together(cuts: Sequence[Cut], gains: np.ndarray) -> Cut:
-    """One segment in which all are heard, in the time of the first; `gains` float [len(cuts)]."""
-    first = cuts[0]
-    notes = []
-    for part in cuts:
-        moved = part.notes.copy()
-        if part is not first:
-            for name in ("start", "end"):
-                moved[name] += first.start_seconds - part.start_seconds
-        notes.append(moved)
+    """One segment in which all are heard, in the time of the first; `gains` float [len(cuts)].
+
+    Of several recordings only those notes stay that are heard: what one played before its segment says
+    nothing about another's held notes.
+    """
+    if len(cuts) == 1:
+        (alone,) = cuts
+        return alone._replace(samples=mix_audio([np.float32(gains[0]) * alone.samples]))
+    start_seconds = cuts[0].start_seconds
     return Cut(
         mix_audio([np.float32(gain) * part.samples for gain, part in zip(gains, cuts, strict=True)]),
         max(part.num_frames for part in cuts),
-        merge_notes(notes),
-        first.start_seconds,
-        first.end_seconds,
+        merge_notes([_heard_notes(part, start_seconds) for part in cuts]),
+        start_seconds,
+        start_seconds + max(part.end_seconds - part.start_seconds for part in cuts),
         all(part.is_last for part in cuts),
     )
+
+
+def _heard_notes(part: Cut, start_seconds: float) -> np.ndarray:
+    """The notes of a segment that starts at another time, none longer than it is."""
+    notes = trim_overlapping_notes(part.notes)
+    notes = notes[is_heard(notes, part.start_seconds, part.end_seconds)]
+    notes["end"] = np.minimum(notes["end"], part.end_seconds)
+    for name in ("start", "end"):
+        notes[name] += start_seconds - part.start_seconds
+    return notes
 
 
 def _note_columns(notes: np.ndarray, start_seconds: float, length: int) -> dict[str, np.ndarray]:

@@ -176,13 +176,15 @@ class Records:
     Attributes:
       name: the data set's.
       num_records: how many recordings there are; each is one example or more.
+      lengths: int64 [examples], in samples.
     """
 
     def __init__(self, folder: str | Path, split: str):
         """Opens a split.
 
         Raises:
-          DataError: `folder` holds no finished build or not this split, or a file is missing or cut off.
+          DataError: `folder` holds no finished build or not this split, a file is missing or cut off, or an
+            earlier version of this program made the build.
         """
         self._folder = Path(folder)
         manifest = read_manifest(folder)
@@ -193,8 +195,12 @@ class Records:
         self._shards = manifest["splits"][split]["shards"]
         for shard in self._shards:
             self._check_size(shard)
+        if not all("samples" in shard for shard in self._shards):
+            raise DataError(f"{folder}: is of an earlier format; run the same mt3x prepare again")
         mixes = [count for shard in self._shards for count in shard["mixes"]]
         self.num_records = len(mixes)
+        samples = [length for shard in self._shards for length in shard["samples"]]
+        self.lengths = np.repeat(np.array(samples, np.int64), mixes)
         self._first_examples = np.cumsum([0, *mixes]).tolist()
         self._first_records = np.cumsum([0, *(len(shard["mixes"]) for shard in self._shards)]).tolist()
         self._files: dict[int, Any] = {}

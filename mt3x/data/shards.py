@@ -3,8 +3,8 @@
 A file gets its name when it is whole and on disk; its JSON comes after it and holds
 
     {"origin": a digest of what the shard is made of, "file", "bytes", "sha256", "ids": of its records,
-     "mixes": how many examples each record is, "seconds": of all recordings, "left_out": ids of items that
-     cannot be used, "problems": [{"file", "reason"}]}
+     "mixes": how many examples each record is, "samples": the length of each, "seconds": of all recordings,
+     "left_out": ids of items that cannot be used, "problems": [{"file", "reason"}]}
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import numpy as np
 from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Reader, Recording, Report, check_recording
 from mt3x.data.records import MANIFEST_FILE, open_shard, record_bytes
 
-FORMAT = 1
+FORMAT = 2
 """Of records and their JSON; shards of another format are made again."""
 
 UNFINISHED = ".unfinished-"
@@ -51,7 +51,7 @@ def make_shard(shard: Shard) -> dict[str, Any]:
     if (found := _read_finished(shard.path, json_path)) and found["origin"] == origin:
         return found
     unfinished = _unfinished(shard.path)
-    content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "seconds": 0.0}
+    content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "samples": [], "seconds": 0.0}
     content |= {"left_out": [], "problems": []}
     writer = _open_writer(unfinished)
     for item in shard.items:
@@ -63,6 +63,7 @@ def make_shard(shard: Shard) -> dict[str, Any]:
             writer.write(data)
             content["ids"].append(recording.id)
             content["mixes"].append(len(recording.mixes))
+            content["samples"].append(len(recording.stems[0].samples))
             content["seconds"] += len(recording.stems[0].samples) / SAMPLE_RATE
     writer.close()
     if (written := open_shard(unfinished).num_records()) != len(content["ids"]):

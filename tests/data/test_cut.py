@@ -5,7 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mt3x.data.cut import SegmentSizes, cut, draw_start, is_heard, notes_for_segment, padded_samples
+from mt3x.data.cut import (
+    SegmentSizes,
+    count_pieces,
+    cut,
+    draw_segment,
+    is_heard,
+    notes_for_segment,
+    padded_samples,
+)
 from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes, trim_overlapping_notes
@@ -173,23 +181,84 @@ def test_a_shifted_recording_ends_earlier_or_later():
     ]
 
 
-def test_starts_cover_the_recording_evenly_and_lie_on_the_grid():
-    rng = np.random.default_rng(0)
-    starts = np.array([draw_start(rng, 32000, SMALL) for _ in range(4000)])
-    assert not (starts % 160).any() and starts.min() == 0 and 31000 < starts.max() < 32000
-    assert abs(np.mean(starts == 0) - 40 / 239) < 0.02  # 39 before the beginning, and 0 itself
-    covering = [np.mean((starts <= at) & (at < starts + 6400)) for at in (100, 16000, 31000)]
-    assert max(covering) - min(covering) < 0.05
+def test_a_segment_of_few_frames_holds_no_more_than_these():
+    stems = Stems((ramp(1.0) + 1,), (make_notes([0.1, 0.35], [0.9, 0.4], [60, 62]),))
+    part = cut(stems, (0,), 3200, SMALL, frames=20)  # 0.2 to 0.36 s
+    assert np.array_equal(part.samples[:2720], np.arange(3041, 5761)) and not part.samples[2720:].any()
+    assert (part.num_frames, part.end_seconds, part.is_last) == (20, 0.36, False)
+    tokens = encode_segment(part.notes, part.start_seconds, part.end_seconds, CODEC, TIES)
+    wanted = encode_segment(stems.notes[0], 0.2, 0.36, CODEC, TIES)
+    assert np.array_equal(tokens, wanted)
+    shifted = cut(stems, (0,), 3200, SMALL, semitones=12, frames=20)
+    assert (shifted.num_frames, shifted.is_last) == (20, False) and not shifted.samples[2720:].any()
+    assert cut(stems, (0,), 14000, SMALL, frames=20).is_last
 
 
-def test_short_recordings_have_a_start_too():
-    rng = np.random.default_rng(0)
-    assert {draw_start(rng, 1, SMALL) for _ in range(50)} == {0}
-    assert {draw_start(rng, 400, SMALL) for _ in range(400)} == {0, 160, 320}
+class Drawn:
+    """Draws a given number, and remembers from which."""
+
+    def __init__(self, number=None):
+        self.number = number
+
+    def integers(self, low, high):
+        self.range = range(low, high)
+        return low if self.number is None else self.number
+
+
+def all_segments(num_samples, piece, sizes):
+    first = Drawn()
+    draw_segment(first, num_samples, piece, sizes)
+    return [draw_segment(Drawn(number), num_samples, piece, sizes) for number in first.range]
+
+
+@pytest.mark.parametrize("num_samples", [300 * 128 - 5, 300 * 128, 127])
+def test_on_the_grid_of_frames_segments_are_drawn_as_t5_draws_chunks(num_samples):
+    sizes = SegmentSizes(segment_frames=50, grid_samples=128, piece_frames=120)
+    total = num_frames(num_samples, 128)
+    for piece, first in enumerate(range(0, total, 120)):
+        length = min(120, total - first)
+        chunks = [(max(start, 0), min(start + 50, length)) for start in range(1 - 50, length)]
+        wanted = [((first + start) * 128, stop - start) for start, stop in chunks]
+        assert all_segments(num_samples, piece, sizes) == wanted
+
+
+def test_a_recording_has_a_piece_for_every_2000_frames_begun():
+    # 2000 frames are 256,000 samples, of which the last gains a frame of its own.
+    lengths = np.array([1, 255_999, 256_000, 511_999, 600_000])
+    assert count_pieces(lengths, SegmentSizes()).tolist() == [1, 1, 2, 2, 3]
+
+
+def test_segments_lie_in_their_piece_and_on_the_grid():
+    sizes = SegmentSizes(segment_frames=50, piece_frames=100)  # 80 steps of 10 ms
+    segments = all_segments(32_000, 1, sizes)
+    assert min(segments)[0] == 12_800 and max(segments)[0] == 25_440
+    for start, frames in segments:
+        assert start % 160 == 0 and 1 <= frames <= 50 and start + 128 * frames < 25_600 + 128
+
+
+def test_every_frame_is_heard_equally_often():
+    sizes = SegmentSizes(segment_frames=50, grid_samples=128, piece_frames=100)
+    segments = [segment for piece in range(3) for segment in all_segments(250 * 128 - 1, piece, sizes)]
+    heard = [
+        sum(start <= at < start + 128 * frames for start, frames in segments) for at in range(0, 32_000, 128)
+    ]
+    assert heard == [50] * 250
+
+
+def test_short_recordings_have_a_segment_too():
+    assert set(all_segments(1, 0, SMALL)) == {(0, 1)}
+    assert set(all_segments(400, 0, SMALL)) == {(0, 2), (0, 3), (0, 4), (160, 3), (320, 2)}
 
 
 @pytest.mark.parametrize(
-    "name, low", [("segment_frames", 1), ("hop_samples", 1), ("grid_samples", 1), ("lead_samples", 0)]
+    "name, low",
+    [
+        ("segment_frames", 1),
+        ("hop_samples", 1),
+        ("grid_samples", 1),
+        ("piece_frames", 1),
+        ("lead_samples", 0),
+    ],
 )
 def test_sizes_that_cannot_be_are_refused(name, low):
     with pytest.raises(ValueError, match=f"{name} is {low - 1}; it must be at least {low}"):

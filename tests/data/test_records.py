@@ -1,5 +1,7 @@
 """Recordings come back from records as they were, one stem, mix or second at a time."""
 
+import io
+import json
 import pickle
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mt3x.data import records as records_room
 from mt3x.data.build import build
 from mt3x.data.recordings import DataError, Item, Recording, Stem
 from mt3x.data.records import Records, parse_record, read_manifest, read_record, record_bytes
@@ -113,6 +116,43 @@ def test_a_part_of_a_mix_is_that_part_of_all_of_it():
     np.testing.assert_array_equal(stored.samples(0, start=15_990), stored.samples(0)[15_990:])
 
 
+class Counted(io.BytesIO):
+    """A file that tells how many bytes were read of it."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.num_read = 0
+
+    def readinto(self, buffer):
+        num_read = super().readinto(buffer)
+        self.num_read += num_read
+        return num_read
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.num_read += len(data)
+        return data
+
+
+def test_only_the_seconds_and_stems_asked_for_are_decoded(monkeypatch):
+    noise = np.random.default_rng(0).integers(-(2**13), 2**13, (3, 60 * 16_000)).astype(np.float32) / 2**15
+    stems = tuple(Stem("noise", samples, empty_notes()) for samples in noise)
+    stored = parse_record(record_bytes(Recording("x", "train", stems, ((0, 1, 2), (2,)))))
+    opened = []
+
+    def open_counted(data):
+        opened.append((data, Counted(data)))
+        return opened[-1][1]
+
+    monkeypatch.setattr(records_room.io, "BytesIO", open_counted)
+    second = stored.mix(1, start=30 * 16_000, stop=31 * 16_000).samples
+    np.testing.assert_array_equal(second, noise[2, 30 * 16_000 : 31 * 16_000])
+    ((data, file),) = opened
+    assert data == stored.audio[2] and file.num_read < 0.1 * len(data)
+    assert stored.num_samples == 60 * 16_000
+    assert opened[-1][1].num_read < 0.01 * len(data)
+
+
 def test_each_mix_of_each_record_is_an_example(folder):
     records = Records(folder, "train")
     assert (len(records), records.num_records, records.name) == (54, 18, "trios")
@@ -121,6 +161,7 @@ def test_each_mix_of_each_record_is_an_example(folder):
     assert [records[index].id for index in (53, 0, 27)] == [ids[index] for index in (53, 0, 27)]
     stored, mix = records.stored(28)
     assert (stored.id, mix) == ("piece 9", 1)
+    assert records.lengths.tolist() == [16_000] * 54
 
 
 def test_an_example_with_one_mix_has_the_recordings_name(folder):
@@ -155,6 +196,17 @@ def test_a_folder_without_a_build_is_an_error(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(DataError, match="it names no data set and splits"):
         read_manifest(tmp_path)
+
+
+def test_a_build_of_an_earlier_version_is_an_error_until_it_is_built_again(tmp_path):
+    manifest = build(Trios(), tmp_path, tmp_path)
+    for shard in manifest["splits"]["train"]["shards"]:
+        del shard["samples"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="is of an earlier format; run the same mt3x prepare again"):
+        Records(tmp_path, "train")
+    build(Trios(), tmp_path, tmp_path)
+    assert Records(tmp_path, "train").lengths.tolist() == [16_000] * 9
 
 
 def test_a_shard_that_is_missing_or_cut_off_is_an_error(tmp_path):

@@ -1,8 +1,9 @@
 """Which training examples the seqio task and the Grain pipeline have in common.
 
-The same: samples and target ids of one place, that is an example of a data set and a first frame; and which
-examples an epoch holds, where recordings are shorter than 16 s. Not the same: which places a seed gives, and
-in which order, since TensorFlow's and NumPy's random numbers differ.
+The same: samples and target ids of one place, that is a run of frames of a recording; and from where an epoch
+takes its examples, one of every 2000 frames (here 100) of each recording. By which rule they are drawn there
+is tested in test_cut.py. Not the same: which places a seed gives, and in which order, since TensorFlow's and
+NumPy's random numbers differ.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import seqio
 
-from mt3x.data import seqio_sources
+from mt3x.data import seqio_sources, seqio_tasks
 from mt3x.data.cut import SegmentSizes, cut
 from mt3x.data.grain_pipeline import PipelineConfig, SegmentMaker, open_pipeline
 from mt3x.data.recordings import SAMPLE_RATE
@@ -27,10 +28,10 @@ from mt3x.data.seqio_tasks import (
 )
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 
-FRAMES, HOP = 64, 128
+FRAMES, HOP, PIECE = 64, 128, 100
 CONFIG = PipelineConfig(
     batch_size=5,
-    sizes=SegmentSizes(segment_frames=FRAMES, hop_samples=HOP, grid_samples=HOP),
+    sizes=SegmentSizes(segment_frames=FRAMES, hop_samples=HOP, grid_samples=HOP, piece_frames=PIECE),
     target_lengths=(400,),
     max_notes=100,
 )
@@ -58,6 +59,10 @@ class Stored:
 class Recordings(list):
     """A split in memory, for both pipelines."""
 
+    @property
+    def lengths(self):
+        return np.array([len(example.samples) for example in self])
+
     def stored(self, index):
         return Stored(self[index]), 0
 
@@ -78,6 +83,7 @@ def recordings(monkeypatch):
         )
         samples = random.normal(0, 0.1, length).astype(np.float32)
         recordings.append(Example(f"take {number}", samples, trim_overlapping_notes(notes)))
+    monkeypatch.setattr(seqio_tasks, "MAX_NUM_CACHED_FRAMES", PIECE)
     monkeypatch.setattr(seqio_sources, "Records", lambda folder, split: recordings)
     monkeypatch.setattr(seqio.TaskRegistry, "_REGISTRY", {})
     monkeypatch.setattr(seqio.MixtureRegistry, "_REGISTRY", {})
@@ -112,28 +118,38 @@ def places(samples, num_frames, recordings):
 
 def test_a_place_gives_the_same_samples_and_targets_in_both(recordings):
     maker = SegmentMaker([recordings], CONFIG)
-    examples = seqio_examples(epochs=4)
-    assert len(examples) == 4 * len(recordings)
+    examples = seqio_examples(epochs=2)
+    assert len(examples) == 2 * sum(maker.piece_counts)
     for example in examples:
         frames = int(example["num_frames"])
-        samples = example["samples"][: frames * HOP]
-        number, start = place_of(samples, recordings)
-        # At a recording's beginning, T5's chunks may be short; Grain's are whole there.
-        sizes = dataclasses.replace(CONFIG.sizes, segment_frames=frames)
-        segment = cut(Stored(recordings[number]), (0,), start, sizes)
+        number, start = place_of(example["samples"][: frames * HOP], recordings)
+        segment = cut(Stored(recordings[number]), (0,), start, CONFIG.sizes, frames=frames)
         assert segment.num_frames == frames
-        assert np.array_equal(segment.samples, samples)
+        assert np.array_equal(segment.samples, example["samples"])
         assert np.array_equal(maker.target_ids(segment), example["targets"])
 
 
-def test_an_epoch_holds_the_same_recordings_in_both(recordings):
-    batch = next(iter(open_pipeline([recordings], CONFIG)))
-    from_grain = places(batch["samples"], batch["num_frames"], recordings)
+def test_an_epoch_holds_one_segment_of_every_piece_of_a_recording_in_both(recordings):
+    frames_of = [len(example.samples) // HOP + 1 for example in recordings]
+    pieces = [
+        (number, piece) for number, frames in enumerate(frames_of) for piece in range(-(-frames // PIECE))
+    ]
+    assert len(pieces) > len(recordings)
+    config = dataclasses.replace(CONFIG, batch_size=len(pieces))
+    batch = next(iter(open_pipeline([recordings], config)))
     examples = seqio_examples(epochs=1)
-    from_seqio = places(
-        [example["samples"] for example in examples],
-        [example["num_frames"] for example in examples],
-        recordings,
-    )
-    assert sorted(number for number, _ in from_grain) == sorted(number for number, _ in from_seqio)
-    assert sorted(from_grain) != sorted(from_seqio)  # the places: each library draws its own
+    drawn = []
+    for samples, counts in (
+        (batch["samples"], batch["num_frames"]),
+        ([example["samples"] for example in examples], [example["num_frames"] for example in examples]),
+    ):
+        found = places(samples, counts, recordings)
+        assert sorted((number, start // HOP // PIECE) for number, start in found) == pieces
+        for (_, start), count in zip(found, counts, strict=True):
+            assert start // HOP % PIECE + count <= PIECE  # no segment crosses into the next piece
+        drawn.append(sorted(found))
+    assert drawn[0] != drawn[1]  # the places: each library draws its own
+
+
+def test_both_cut_recordings_into_pieces_of_as_many_frames():
+    assert SegmentSizes().piece_frames == seqio_tasks.MAX_NUM_CACHED_FRAMES == 2000

@@ -13,10 +13,11 @@ import dataclasses
 import hashlib
 import unicodedata
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
-from mt3x.data.datasets.reading import clean_notes, read_audio, read_midi_notes
-from mt3x.data.recordings import DataError, Item, Recording, Report, Stem
+from mt3x.data.datasets.reading import read_midi_notes, read_mix
+from mt3x.data.recordings import DataError, Item, Recording, Report
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 MIDI_SUFFIXES = (".mid", ".midi")
@@ -40,8 +41,11 @@ class MidiFolder:
         if not source.is_dir():
             raise DataError(f"{source}: is no folder; give the one with your recordings and MIDI files")
         has_split_folders = any((source / split).is_dir() for split in SPLITS)
+        files = _files_by_name(source)
+        if not has_split_folders:
+            _report_deeper_splits(files, report)
         items = []
-        for name, (audio, midi) in sorted(_files_by_name(source).items()):
+        for name, (audio, midi) in sorted(files.items()):
             split = name.split("/")[0] if has_split_folders else _split_by_name(name)
             if len(audio) != 1 or len(midi) != 1:
                 _report_unpaired(audio, midi, report)
@@ -60,15 +64,10 @@ class MidiFolder:
         """One stem, "mix", with all notes.
 
         Raises:
-          DataError: a file of the pair cannot be read, or there are no notes in it.
+          DataError: a file of the pair cannot be read, or no note of it is within the recording.
         """
         audio, midi = item.files
-        samples = read_audio(source, audio)
-        notes = read_midi_notes(source, midi, report)
-        if not len(notes):
-            raise DataError(f"{midi}: holds no note; if nothing is played in {audio}, leave both out")
-        notes = clean_notes(notes, len(samples), midi, report)
-        return Recording(item.id, item.split, (Stem("mix", samples, notes),))
+        return read_mix(source, item, audio, read_midi_notes(source, midi, report), midi, report)
 
 
 def _files_by_name(source: Path) -> dict[str, tuple[list[str], list[str]]]:
@@ -79,8 +78,22 @@ def _files_by_name(source: Path) -> dict[str, tuple[list[str], list[str]]]:
         if suffix not in AUDIO_SUFFIXES + MIDI_SUFFIXES or path.name.startswith(".") or not path.is_file():
             continue
         file = path.relative_to(source)
-        found[file.with_suffix("").as_posix()][suffix in MIDI_SUFFIXES].append(file.as_posix())
+        name = unicodedata.normalize(
+            "NFC", file.with_suffix("").as_posix()
+        )  # disks spell umlauts in two ways
+        found[name][suffix in MIDI_SUFFIXES].append(file.as_posix())
     return found
+
+
+def _report_deeper_splits(names: Iterable[str], report: Report) -> None:
+    """Tells which folders look like splits and are none."""
+    folders = {folder for name in names for folder in PurePosixPath(name).parents if folder.name in SPLITS}
+    for folder in sorted(folders):
+        report(
+            f"{folder}",
+            f"is taken as no split, since it does not lie directly in the folder given; give {folder.parent} "
+            "if it is one",
+        )
 
 
 def _report_unpaired(audio: list[str], midi: list[str], report: Report) -> None:
@@ -95,5 +108,5 @@ def _report_unpaired(audio: list[str], midi: list[str], report: Report) -> None:
 
 
 def _split_by_name(name: str) -> str:
-    digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode("utf-8")).digest()
+    digest = hashlib.sha256(name.encode("utf-8")).digest()
     return "validation" if int.from_bytes(digest[:4], "big") % VALIDATION_ONE_IN == 0 else "train"

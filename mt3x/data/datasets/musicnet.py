@@ -83,7 +83,8 @@ class MusicNetEm:
 
 
 def _find_items(source: Path, labels_pattern: str, report: Report) -> list[Item]:
-    audio, labels = _find_by_id(source, "*_data/*.wav"), _find_by_id(source, labels_pattern)
+    audio = _find_by_id(source, "*_data/*.wav", report)
+    labels = _find_by_id(source, labels_pattern, report)
     ids = sorted(audio | labels)
     if len(ids) != NUM_RECORDINGS:
         report(".", f"{len(ids)} recordings are here; the release has {NUM_RECORDINGS}")
@@ -96,10 +97,18 @@ def _find_items(source: Path, labels_pattern: str, report: Report) -> list[Item]
     return items
 
 
-def _find_by_id(source: Path, pattern: str) -> dict[int, str]:
+def _find_by_id(source: Path, pattern: str, report: Report) -> dict[int, str]:
     check_folder(source, pattern)
-    files = sorted(path for path in source.glob(pattern) if path.stem.isdecimal())
-    return {int(path.stem): path.relative_to(source).as_posix() for path in files}
+    found: dict[int, str] = {}
+    for path in sorted(source.glob(pattern)):
+        file = path.relative_to(source).as_posix()
+        if not path.stem.isdecimal():
+            report(file, "is not named by the number of a recording; left out")
+        elif (id_ := int(path.stem)) in found:
+            report(file, f"is of the same recording as {found[id_]}; left out")
+        else:
+            found[id_] = file
+    return found
 
 
 def _read_labels(source: Path, file: str) -> np.ndarray:

@@ -126,13 +126,15 @@ def read_table(source: Path, file: str, columns: Collection[str]) -> list[dict[s
     """The rows of a CSV file with a header line.
 
     Raises:
-      DataError: the file is missing or no text, or lacks a column or a field.
+      DataError: the file is missing, no text or no table, or lacks a column or a field.
     """
     table = csv.DictReader(io.StringIO(read_text(source, file)))
-    found = table.fieldnames or ()
+    try:
+        found, rows = table.fieldnames or (), list(table)
+    except csv.Error as error:
+        raise DataError(f"{file}: cannot be read as a table ({error}); copy it again") from error
     if missing := [column for column in columns if column not in found]:
         raise DataError(f"{file}: has no column {', '.join(missing)}, only {', '.join(found)}; copy it again")
-    rows = list(table)
     for row in rows:
         if empty := [column for column in columns if not row[column]]:
             raise DataError(f"{file}: a row has no {', '.join(empty)} ({row}); copy the file again")
@@ -161,8 +163,12 @@ def read_mix(
     """The recording that has one stem, "mix": all of `notes`, cleaned.
 
     Raises:
-      DataError: the audio cannot be read, or a note is impossible.
+      DataError: the audio cannot be read, a note is impossible, or none is left.
     """
+    if not len(notes):
+        raise DataError(f"{notes_file}: holds no note; if nothing is played in {audio_file}, leave both out")
     samples = read_audio(source, audio_file)
     cleaned = clean_notes(notes, len(samples), notes_file, report)
+    if not len(cleaned):
+        raise DataError(f"{notes_file}: has no note within {audio_file}; do they belong together?")
     return Recording(item.id, item.split, (Stem("mix", samples, cleaned),))

@@ -118,10 +118,19 @@ def read_stems(
         notes = read_midi_notes(source, midi_file, report)
         notes["program"], notes["is_drum"] = instrument.program, instrument.is_drum
         if stem.inst_class == BASS_CLASS and stem.plugin_name not in BASS_PLUGINS_AT_PITCH:
-            notes["pitch"] -= BASS_SHIFT
+            notes = _lower_bass(notes, midi_file, report)
         notes = clean_notes(notes, num_samples, midi_file, report)
         stems.append(Stem(instrument.name, np.pad(samples, (0, num_samples - len(samples))), notes))
     return tuple(stems)
+
+
+def _lower_bass(notes: np.ndarray, midi_file: str, report: Report) -> np.ndarray:
+    """The notes as they sound, `BASS_SHIFT` lower, without those that MIDI has no pitch for."""
+    kept = notes[notes["pitch"] >= BASS_SHIFT]
+    kept["pitch"] -= BASS_SHIFT
+    if lost := len(notes) - len(kept):
+        report(midi_file, f"{lost} of {len(notes)} bass notes would sound below pitch 0: left out")
+    return kept
 
 
 def _read_metadata(source: Path, file: str) -> dict:

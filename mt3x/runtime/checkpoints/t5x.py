@@ -42,7 +42,8 @@ class T5xCheckpoint:
     """What a T5X checkpoint holds: nested dicts of NumPy arrays, by T5X's names.
 
     `optimizer_state` is T5X's `param_states`: for Adafactor, {m, v, v_row, v_col} in place of each parameter,
-    unused ones of shape [1]; None where the checkpoint has none, or it was not asked for.
+    unused ones of shape [1] (`runtime.adafactor` turns it into optax's state and back); None where the
+    checkpoint has none, or it was not asked for.
     """
 
     step: int
@@ -116,7 +117,8 @@ def write_t5x(
       path: the folder of this one checkpoint, `model_dir/checkpoint_1000`; it must not exist.
       params: nested dict of arrays by T5X's names. Dtypes are kept; `cast_floats` changes them.
       step: training steps done.
-      optimizer_state: T5X's `param_states`, as `read_t5x` returns it. T5X needs it only to resume training.
+      optimizer_state: T5X's `param_states`, as `read_t5x` and `runtime.adafactor.t5x_param_states` return it.
+        T5X needs it only to resume training.
       inline: every array inside the one file `checkpoint`, which reads without tensorstore: for small models.
 
     Raises:

@@ -93,6 +93,24 @@ def test_pairs_beside_the_folders_of_splits_are_reported(tmp_path, told, report)
     ]
 
 
+def test_folders_that_would_be_splits_one_level_up_are_reported(tmp_path, told, report):
+    write_pair(tmp_path / "takes" / "test" / "monday", "song")
+    (item,) = MidiFolder().items(tmp_path, report)
+    assert item.id == "takes/test/monday/song"
+    ((folder, reason),) = told
+    assert folder == "takes/test"
+    assert reason.startswith("is taken as no split") and reason.endswith("give takes if it is one")
+
+
+def test_a_name_may_be_spelt_in_two_ways(tmp_path, told, report):
+    composed, decomposed = "Fauré", "Faure\u0301"
+    write_pair(tmp_path, composed, (".wav", ""))
+    write_pair(tmp_path, decomposed, ("", ".mid"))
+    (item,) = MidiFolder().items(tmp_path, report)
+    assert item.id == composed and item.files == (f"{composed}.wav", f"{decomposed}.mid")
+    assert len(MidiFolder().read(tmp_path, item, report).stems[0].notes) == 3 and told == []
+
+
 def test_a_pair_is_read_as_one_stem_with_all_notes(tmp_path, told, report):
     make_release(tmp_path)
     for item in MidiFolder().items(tmp_path, report):
@@ -133,16 +151,17 @@ def test_pitch_bends_are_reported(tmp_path, told, report):
     [
         ("song.wav", b"", "is empty"),
         ("song.mid", b"no MIDI", "is not a MIDI file"),
-        ("song.mid", None, "holds no note; if nothing is played in song.wav, leave both out"),
+        ("song.mid", NOTES[:0], "holds no note; if nothing is played in song.wav, leave both out"),
+        ("song.mid", make_notes(3.0, 4.0, 60), "has no note within song.wav; do they belong together"),
     ],
 )
 def test_a_pair_that_cannot_be_read_is_an_error(tmp_path, report, file, content, reason):
     write_pair(tmp_path, "song")
     (item,) = MidiFolder().items(tmp_path, report)
-    if content is None:
-        write_midi(NOTES[:0], tmp_path / file)
-    else:
+    if isinstance(content, bytes):
         (tmp_path / file).write_bytes(content)
+    else:
+        write_midi(content, tmp_path / file)
     with pytest.raises(DataError, match=reason):
         MidiFolder().read(tmp_path, item, report)
 

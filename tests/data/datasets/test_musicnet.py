@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt3x.data.datasets.musicnet import INSTRUMENTS, TEST_IDS, VALIDATION_IDS, MusicNet, MusicNetEm
@@ -79,6 +79,17 @@ def test_a_missing_recording_is_reported(release, problems):
     assert problems[1:] == [("1727.wav", "is missing; the item is left out")]
 
 
+def test_files_of_no_recording_or_of_one_that_is_there_are_reported(release, problems):
+    write_labels(release / "test_labels/1727.csv", (0.0, 1.0, 1, 60))
+    write_labels(release / "test_labels/1727 (1).csv", (0.0, 1.0, 1, 60))
+    items = MusicNet().items(release, problems)
+    assert items[0].files[1] == "test_labels/1727.csv" and len(items) == 5
+    assert problems[:2] == [
+        ("test_labels/1727 (1).csv", "is not named by the number of a recording; left out"),
+        (LABELS, "is of the same recording as test_labels/1727.csv; left out"),
+    ]
+
+
 def test_an_unknown_instrument_is_refused(release, problems):
     item = MusicNet().items(release, problems)[0]
     write_labels(release / LABELS, (0.0, 1.0, 0, 60), (0.0, 1.0, 40, 60), (0.0, 1.0, 1, 60))
@@ -117,6 +128,7 @@ def test_odd_labels_are_reported(release, problems):
 QUARTERS = st.integers(0, 12).map(lambda quarter: quarter / 4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(QUARTERS, QUARTERS, st.sampled_from([60, 61]), st.sampled_from([0, 40]))))
 def test_of_any_labels_the_notes_kept_last_fit_the_audio_and_do_not_overlap(rows):
     start, end, pitch, program = np.array(rows).reshape(-1, 4).T

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt3x.audio.load import load_audio
@@ -72,6 +72,16 @@ def test_slap_bass_sounds_as_written(release):
     assert bass.name == "Electric Bass" and bass.notes["pitch"].tolist() == [40]
 
 
+def test_bass_notes_that_no_pitch_is_low_enough_for_are_reported(tmp_path):
+    low = dataclasses.replace(BASS, notes=((0, 4, 11), (4, 8, 12)))
+    write_track(tmp_path / "test/Track00007", (PIANO, low))
+    problems = []
+    _, bass = read(tmp_path, "test/Track00007", problems).stems
+    np.testing.assert_array_equal(bass.notes, make_notes(0.5, 1.0, 0, 80, program=33))
+    file = "test/Track00007/MIDI/S01.mid"
+    assert problems == [(file, "1 of 2 bass notes would sound below pitch 0: left out")]
+
+
 def test_drums_have_no_program(release):
     drums = read(release, "validation/Track01501", []).stems[1]
     assert drums.name == "Drums" and drums.notes["is_drum"].all() and not drums.notes["program"].any()
@@ -97,6 +107,7 @@ def test_subsets_stay_as_they_were_first_drawn():
     assert random_subsets(8, "Track00001")[:3] == expected
 
 
+@settings(deadline=None)
 @given(st.integers(4, 20), st.text(max_size=10))
 def test_subsets_are_different_and_not_too_small(num_stems, seed):
     subsets = random_subsets(num_stems, seed)
