@@ -42,7 +42,8 @@ class Example(NamedTuple):
     Attributes:
       id: the recording's; followed by `#` and the mix's number where there are several.
       samples: float32 [N], the sum of the stems, mono, `SAMPLE_RATE`; it may go beyond -1..1.
-      notes: `NOTE_DTYPE` [K], those of all stems, sorted; programs as the reader set them.
+      notes: `NOTE_DTYPE` [K], those of all stems, sorted; programs as the reader set them. Those of two stems
+        of one program may overlap, and are trimmed where tokens are written.
     """
 
     id: str

@@ -128,5 +128,5 @@ def mix_audio(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def merge_notes(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """All notes, sorted. Where two parts play one note of one instrument, both stay."""
+    """All notes, sorted. Where two parts play one note of one instrument, both stay until written."""
     return sort_notes(np.concatenate([empty_notes(), *parts]))
