@@ -1,8 +1,7 @@
 """Logical names of the parameters' axes: what a dimension is, so that others decide how to split it.
 
-Names are T5X's: vocab, embed, mlp, joined_kv (heads and their dimensions in one axis). `ACTIVATION_AXES` names
-those of what flows between layers. Which device holds which part is `runtime.mesh`'s business; which axes a
-factored optimizer sums over is the optimizer's.
+Names are T5X's: vocab, embed, mlp, joined_kv (heads and their dimensions in one axis). Which device holds
+which part is `runtime.mesh`'s business.
 """
 
 from typing import Any

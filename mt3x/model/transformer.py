@@ -196,8 +196,8 @@ class Decoder(nn.Module):
 class Transformer(nn.Module):
     """The whole network: `model.apply({"params": params}, ..., method=...)` with the methods below.
 
-    Dropout is on with `deterministic=False` and `rngs={"dropout": key}`. `has_remat` computes each layer again in
-    the backward pass instead of keeping what it computed.
+    Dropout is on with `deterministic=False` and `rngs={"dropout": key}`. `has_remat` computes each layer
+    again in the backward pass instead of keeping what it computed.
     """
 
     config: TransformerConfig

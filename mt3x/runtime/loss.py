@@ -1,7 +1,7 @@
 """The token loss: cross-entropy summed over tokens, plus the z-loss that keeps log Z near zero.
 
-With label smoothing s a token's target is 1 - s for itself and s / (V - 1) for every other; the entropy of that
-target is taken off, so that a perfect prediction costs nothing.
+With label smoothing s a token's target is 1 - s for itself and s / (V - 1) for every other; the entropy of
+that target is taken off, so that a perfect prediction costs nothing.
 
 Conventions: sums, not means; the caller divides (MT3 trains on the sum). Source: T5X's
 `losses.compute_weighted_cross_entropy` with MT3's settings (`gin/model.gin`: no label smoothing, z-loss

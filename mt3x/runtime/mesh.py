@@ -36,7 +36,9 @@ def make_mesh(model_devices: int = 1) -> Mesh:
     """
     count = jax.device_count()
     if model_devices < 1 or count % model_devices:
-        raise ValueError(f"model_devices is {model_devices}; it must divide the {count} devices that are here")
+        raise ValueError(
+            f"model_devices is {model_devices}; it must divide the {count} devices that are here"
+        )
     shape = count // model_devices, model_devices
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
@@ -111,7 +113,7 @@ def _spec(
     for size, axis, part in zip(shape, axes, parts, strict=True):
         if part is not None and size % mesh.shape[part]:
             raise ValueError(
-                f"{'/'.join(_names(path))}: its axis {axis} of {size} cannot be split over {mesh.shape[part]} "
-                f"devices; choose another number of devices along {part}"
+                f"{'/'.join(_names(path))}: its axis {axis} of {size} cannot be split over "
+                f"{mesh.shape[part]} devices; choose another number of devices along {part}"
             )
     return PartitionSpec(*parts)

@@ -1,12 +1,13 @@
 """Where a run starts: fresh weights, or those of an earlier run whose full state was not kept.
 
-A full checkpoint holds the optimizer's state and is large; what `save_weights_and_position` keeps is small enough
-to ship: the weights and their average in bfloat16, and how far the run was. A run that starts from it goes on
-along the same schedule and examples; its optimizer begins anew, with rates that rise over `rewarm_steps`.
+A full checkpoint holds the optimizer's state and is large; what `save_weights_and_position` keeps is small
+enough to ship: the weights and their average in bfloat16, and how far the run was. A run that starts from it
+goes on along the same schedule and examples; its optimizer begins anew, with rates that rise slowly.
 """
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
 from mt3x.music.timegrid import steps_to_seconds
-from mt3x.runtime.checkpoints import CheckpointDirectory, CheckpointError, cast_floats
+from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory, CheckpointError, cast_floats
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import Params
 from mt3x.runtime.step import NUM_CLASSES
@@ -53,6 +54,12 @@ def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingP
     return StartingPoint(with_frame_head(params, config, training, head_key))
 
 
+def parameter_shapes(config: TranscriptionConfig, training: TrainConfig) -> Any:
+    """What `fresh_start` gives, as shapes."""
+    plain = dataclasses.replace(training, has_alignment_prior=False)  # the prior is computed in NumPy
+    return jax.eval_shape(lambda: fresh_start(config, plain).params)
+
+
 def with_frame_head(
     network: Params, config: TranscriptionConfig, training: TrainConfig, key: jax.Array
 ) -> Params:
@@ -73,9 +80,14 @@ def _shifts(config: TranscriptionConfig) -> tuple[int, np.ndarray]:
 
 
 def save_weights_and_position(
-    path: str | os.PathLike[str], params: Params, average: Params, step: int, position: dict[str, Any]
+    path: Path,
+    config: TranscriptionConfig,
+    params: Params,
+    average: Params,
+    step: int,
+    position: dict[str, Any],
 ) -> None:
-    """Writes what `start_from_weights` reads: a folder that is an Orbax checkpoint to transcribe with, too.
+    """Writes what `start_from_weights` reads: a folder that one can transcribe with, too.
 
     Raises:
       CheckpointError: the step is saved there already.
@@ -86,6 +98,7 @@ def save_weights_and_position(
         "step": np.int32(step),
     }
     with CheckpointDirectory(path, keep=1) as directory:
+        (path / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
         directory.save(step, {"state": weights}, {"batches": position})
 
 
@@ -97,7 +110,7 @@ def start_from_weights(
     Raises:
       CheckpointError: there are none, or they are of another network.
     """
-    shapes = jax.eval_shape(lambda: fresh_start(config, training).params)
+    shapes = parameter_shapes(config, training)
     target = {"params": shapes, "average": shapes["network"], "step": jax.ShapeDtypeStruct((), np.int32)}
     with CheckpointDirectory(path, keep=1) as directory:
         step = directory.newest_step()

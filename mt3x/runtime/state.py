@@ -3,8 +3,9 @@
 Parameters are `{"network": ..., "frame_head": ...}`: the transcriber's own, under T5X's names, and those of
 the auxiliary head, which only training uses.
 
-Optimizers, all from optax: Muon (Jordan 2024) for the matrices inside the layers with Adam for everything else
-(embeddings, the output projection, norms and biases), both with Nesterov momentum; AdamW; T5X's Adafactor.
+Optimizers, all from optax: Muon (Jordan 2024) for the matrices inside the layers with Adam for everything
+else (embeddings, the output projection, norms and biases), both with Nesterov momentum; AdamW; T5X's
+Adafactor.
 """
 
 from typing import Any
@@ -103,7 +104,7 @@ def _layer_matrices(params: optax.Params) -> optax.Params:
 def new_state(
     params: Params, optimizer: optax.GradientTransformation, average: Params | None = None, step: int = 0
 ) -> TrainState:
-    """The state after `step` steps of which the optimizer knows nothing; without `average` it is the weights."""
+    """The state after `step` steps of which the optimizer knows nothing; `average` None: of the weights."""
     return TrainState(
         step=jnp.asarray(step, jnp.int32),
         params=params,

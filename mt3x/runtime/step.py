@@ -131,7 +131,7 @@ def make_train_step(
 
 
 def _add_up(slope: Callable[[Batch, jax.Array], Any], batch: Batch, key: jax.Array, num_parts: int) -> Any:
-    """The sum of `slope` over the parts of a batch, one after the other; part j has every `num_parts`-th example."""
+    """The sum of `slope` over the parts of a batch, one after the other; a part has every n-th example."""
     if num_parts == 1:
         return slope(batch, key)
     # [B, ...] -> [B / parts, parts, ...] -> [parts, B / parts, ...]: examples stay on their devices.

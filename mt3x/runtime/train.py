@@ -9,6 +9,7 @@ gives its own part of every batch, and the first one writes the log.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from jax.sharding import Mesh
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
 from mt3x.runtime.mesh import make_mesh, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.start import StartingPoint, fresh_start, save_weights_and_position
+from mt3x.runtime.start import StartingPoint, fresh_start, parameter_shapes, save_weights_and_position
 from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import Prepare, make_train_step
 from mt3x.runtime.train_config import TrainConfig
@@ -132,7 +133,8 @@ def train(
                 break
         if number > began.step:
             weights = _on_host(state.params, mesh), _on_host(state.average, mesh)
-            save_weights_and_position(directory / WEIGHTS, *weights, number, feed.batches.get_state())
+            position = feed.batches.get_state()
+            save_weights_and_position(directory / WEIGHTS, config, *weights, number, position)
     return state
 
 
@@ -179,7 +181,9 @@ def _begin(
         return _Beginning(state, point.step, optimizer, point.step, placement)
     values = checkpoints.read_values(newest)
     optimizer = make_optimizer(training, values["optimizer_began_at"])
-    shapes = jax.eval_shape(lambda: new_state(fresh_start(config, training).params, optimizer))
+    shapes = jax.eval_shape(
+        functools.partial(new_state, optimizer=optimizer), parameter_shapes(config, training)
+    )
     placement = state_shardings(shapes, shapes.params, mesh)
     target = jax.tree.map(
         lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, placement

@@ -15,7 +15,7 @@ class LossConfig:
     Attributes:
       z_loss: T5X's penalty on the log of the softmax normaliser.
       label_smoothing: share of a target's probability that the other tokens get; MT3 pretrains with 0.1.
-      frame_weight: weight of the auxiliary frame head's loss at the start; at 0 there is no such head, as in MT3.
+      frame_weight: weight of the auxiliary frame head's loss at the start; at 0 there is none, as in MT3.
       frame_weight_final: its share that is left after `frame_weight_until` of the run.
       onset_positive_weight: weight of cells that hold an onset over cells that do not, which are far more.
       shift_jitter_steps: the decoder reads the shifts before a token with random errors, whose standard
@@ -70,7 +70,9 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if self.name not in get_args(OptimizerName):
-            raise ValueError(f"optimizer is {self.name!r}; choose one of {', '.join(get_args(OptimizerName))}")
+            raise ValueError(
+                f"optimizer is {self.name!r}; choose one of {', '.join(get_args(OptimizerName))}"
+            )
         for name in ("learning_rate", "adam_learning_rate", "weight_decay", "warmup_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")

@@ -1,6 +1,6 @@
 """What a run measures, written down: JSON lines, TensorBoard where it is installed, and a callback.
 
-Each line of `log.jsonl` is the mean over the steps since the last. Nothing waits for the device between lines.
+Each line of `log.jsonl` is the mean over the steps since the last; between lines nothing waits for a device.
 """
 
 import json

@@ -185,3 +185,24 @@ def test_a_run_starts_with_shifts_that_name_frames(tiny_run):
 def test_a_run_without_steps_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0; it must be at least 1"):
         TrainConfig(**{name: 0})
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_its_weights_with_the_loss_that_it_had(tiny_run, tmp_path):
+    """The next step sees the batch that an unbroken run would have seen, with a loss within 1 % of its own."""
+    training = dataclasses.replace(tiny_run.train_config, total_steps=42, log_every=1)
+    weights = tmp_path / "first" / WEIGHTS
+
+    def go(name, batches, **arguments):
+        train(tiny_run.config, training, Feed(batches, tiny_run.prepare), tmp_path / name, **arguments)
+
+    batches = Batches(tiny_run.batch)
+    go("first", batches, should_stop=lambda: batches.get_state() == {"number": 40})
+    again = Batches(tiny_run.batch)
+    go("second", again, start=lambda: start_from_weights(weights, tiny_run.config, training))
+    assert again.get_state() == {"number": 42}
+    go("first", Batches(tiny_run.batch))
+    unbroken, resumed = log_lines(tmp_path / "first")[-2:], log_lines(tmp_path / "second")
+    assert [line["step"] for line in unbroken] == [line["step"] for line in resumed] == [41, 42]
+    assert resumed[0]["loss"] == pytest.approx(unbroken[0]["loss"], rel=0.01)
+    assert (tmp_path / "second" / CHECKPOINTS / "checkpoint_42").is_dir()

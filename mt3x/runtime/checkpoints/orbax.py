@@ -4,8 +4,10 @@ A save goes to a temporary folder that is renamed when complete, so that a kille
 checkpoint. Source: orbax-checkpoint's StandardCheckpointer. Nothing is pickled.
 """
 
+import contextlib
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,7 +104,7 @@ def _stored_tree(directory: str) -> Any:
     """
     import orbax.checkpoint as ocp
 
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _without_warnings(), ocp.PyTreeCheckpointer() as checkpointer:
         described = checkpointer.metadata(directory).item_metadata
     if described is None:
         raise CheckpointError("its list of arrays cannot be read; copy the whole folder again")
@@ -136,6 +138,18 @@ def _restore_like(directory: str, target: Any) -> Any:
             raise CheckpointError(tensorstore_reason(error.__cause__ or error)) from error
 
 
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Orbax warns that the part of a checkpoint that is read alone has no description of the whole."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _named_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     """Shapes by name in a tree of dicts and lists; a typed random key counts as the integers in it."""
     import jax
@@ -155,7 +169,7 @@ class CheckpointDirectory:
     """The checkpoints of one training run: `<path>/checkpoint_<step>`, of which the last `keep` stay.
 
     Saves return when the arrays are copied; they are written while training goes on, and a checkpoint has its
-    name only when it is whole. All processes of a run must call together. Use as a context manager, or `close`.
+    name only when it is whole. All processes of a run must call together. A context manager.
     Source: orbax-checkpoint's CheckpointManager.
     """
 
