@@ -1,6 +1,7 @@
 """GuitarSet: solo acoustic guitar, 360 half-minute excerpts (Xi et al. 2018; CC BY 4.0).
 
-Split as MT3: of each style, progressions 1 and 2 train, 3 validates.
+Split as MT3: of each style, progressions 1 and 2 train, 3 validates. Each excerpt is there twice, as the
+microphone and as the pickups heard it.
 """
 
 from mt3x.data.seqio_sources import Selection
@@ -16,9 +17,9 @@ CONFIG = DatasetConfig(
     name="guitarset",
     layout="guitarset",
     splits={
-        "train": Split(Selection("train"), "mt3/data/datasets/guitarset/train.tfrecord-?????-of-00019", 240),
+        "train": Split(Selection("train"), "mt3/data/datasets/guitarset/train.tfrecord-?????-of-00019", 480),
         "validation": Split(
-            Selection("validation"), "mt3/data/datasets/guitarset/validation.tfrecord-?????-of-00006", 120
+            Selection("validation"), "mt3/data/datasets/guitarset/validation.tfrecord-?????-of-00006", 240
         ),
     },
     infer_eval_splits=EVAL_ON_SPLITS[:2],

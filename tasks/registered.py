@@ -2,7 +2,9 @@
 
     MT3X_DATA_DIR=records seqio_cache_tasks --module_import=mt3x.tasks.registered --tasks=urmp_.*_train ...
 
-Where the data are, the environment tells: see `TaskOptions`. Both front ends are registered.
+Where the data are, the environment tells: see `TaskOptions`. Both front ends are registered. For other
+options (granularity, examples in a mix) import a module of your own in its place, one that calls
+`register(TaskOptions(...))`.
 """
 
 import dataclasses

@@ -34,8 +34,8 @@ from mt3x.data.recordings import (
     Reader,
     Report,
 )
-from mt3x.data.records import MANIFEST_FILE, read_manifest, write_tfds_metadata
-from mt3x.data.shards import FORMAT, UNFINISHED, Shard, json_bytes, make_shard, write_whole
+from mt3x.data.records import FORMAT, MANIFEST_FILE, count_rows, read_manifest, record_features
+from mt3x.data.shards import UNFINISHED, Shard, json_bytes, make_shard, write_whole
 
 ITEMS_PER_SHARD = 8
 MOST_SHARDS = 512
@@ -60,7 +60,7 @@ def build(
     Items that cannot be used are reported and left out.
 
     Returns:
-      The manifest: {"format": 2, "name": "guitarset", "splits": {"train": {"records": recordings,
+      The manifest: {"format": 3, "name": "guitarset", "splits": {"train": {"records": recordings,
       "examples": mixes of recordings, "seconds": of all recordings, "shards": [{"file", "bytes", "sha256",
       "ids": of its records, "mixes": how many examples each record is, "samples": how long it is}],
       "left_out": ids of items that could not be used}}, "problems": [{"file", "reason"}]}.
@@ -102,7 +102,7 @@ def build(
                 f"{source}: none of {len(items)} items of {reader.name} can be used; the first problem is "
                 f"{first['file']}: {first['reason']}"
             )
-        write_tfds_metadata(output, manifest)
+        _write_tfds_metadata(output, manifest)
         write_whole(output / MANIFEST_FILE, json_bytes(manifest))
     return manifest
 
@@ -231,3 +231,32 @@ def _sum_up(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "shards": [{key: content[key] for key in keys} for content in contents],
         "left_out": [name for content in contents for name in content["left_out"]],
     }
+
+
+def _write_tfds_metadata(folder: Path, manifest: dict[str, Any]) -> None:
+    """dataset_info.json and features.json, by which TFDS opens the folder; without splits that are empty."""
+    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
+
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder,  # pyright: ignore[reportArgumentType]
+        dataset_name=manifest["name"],
+        filetype_suffix="array_record",
+    )
+    splits = [
+        tfds.core.SplitInfo(
+            name=name,
+            shard_lengths=[sum(map(count_rows, shard["samples"])) for shard in split["shards"]],
+            num_bytes=sum(shard["bytes"] for shard in split["shards"]),
+            filename_template=template,
+        )
+        for name, split in manifest["splits"].items()
+        if split["records"]
+    ]
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=record_features(),
+        split_infos=splits,
+        filename_template=template,
+        version="1.0.0",
+        check_data=False,  # it would ask for a tf.data.Dataset, which ArrayRecord files do not give
+    )

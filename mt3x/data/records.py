@@ -1,16 +1,18 @@
 """Recordings as records: what a build stores, and random access to it.
 
-A record is one TFDS example (a serialized `tf.train.Example`, which TFDS parses without TensorFlow) in an
-ArrayRecord file; a folder of them opens with `tfds.builder_from_directory(folder)` too.
+A record is several rows of an ArrayRecord file, so that a few seconds of it are read without the rest: a
+first row with all but the audio, then one for every 16 s of it. A row is one TFDS example (a serialized
+`tf.train.Example`, which TFDS parses without TensorFlow); a folder of them opens with
+`tfds.builder_from_directory(folder)` too.
 
     id, split   text
     names       [stems] text
-    audio       [stems] bytes: FLAC, mono, 16 bits, `SAMPLE_RATE`
-    notes       [stems] bytes: `NOTE_DTYPE` [K], little-endian
-    mix_stems   [sum of mix_sizes] int64: the stems of all mixes, one mix after the other
-    mix_sizes   [mixes] int64: how many stems each mix sums
+    notes       [stems] bytes: `NOTE_DTYPE` [K], little-endian; in the first row
+    mix_stems   [sum of mix_sizes] int64: the stems of all mixes, one mix after the other; in the first row
+    mix_sizes   [mixes] int64: how many stems each mix sums; in the first row
+    audio       [stems] bytes: FLAC, mono, 16 bits, `SAMPLE_RATE`; in the other rows
 
-An example is one mix of one recording: record r with M mixes is M examples in a row.
+An example is one mix of one recording: record r with M mixes is M examples, one after the other.
 """
 
 import bisect
@@ -19,7 +21,7 @@ import functools
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +31,14 @@ from mt3x.data.recordings import SAMPLE_RATE, DataError, Recording, Stem
 from mt3x.music.notes import NOTE_DTYPE, sort_notes
 
 MANIFEST_FILE = "manifest.json"
+FORMAT = 3
+"""Of records and their manifest; builds of another format are made again."""
+
 READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:1"
 """Of ArrayRecord: no reading ahead, for access in any order."""
+
+ROW_SAMPLES = 256_000
+"""Of audio in one row, the last one less: the 2000 frames from which one segment is drawn in an epoch."""
 
 _STORED_NOTE_DTYPE = NOTE_DTYPE.newbyteorder("<")
 _FULL_SCALE = 2**15
@@ -53,39 +61,39 @@ class Example(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StoredRecording:
-    """A record whose audio is decoded only when it is asked for.
+    """A record whose audio is read and decoded only when it is asked for.
 
     Attributes:
       id, split: as in `Recording`.
       names: one a stem.
-      audio: a FLAC file a stem.
       notes: `NOTE_DTYPE` [K] a stem.
       mixes: the stems of each example, by number.
+      num_samples: length of every stem.
+      read_audio: the FLAC files, one a stem, of row 0, 1, ... of the audio, `ROW_SAMPLES` each.
     """
 
     id: str
     split: str
     names: tuple[str, ...]
-    audio: tuple[bytes, ...]
     notes: tuple[np.ndarray, ...]
     mixes: tuple[tuple[int, ...], ...]
-
-    @functools.cached_property
-    def num_samples(self) -> int:
-        """Length of every stem."""
-        import soundfile
-
-        return soundfile.info(io.BytesIO(self.audio[0])).frames
+    num_samples: int
+    read_audio: Callable[[int], Sequence[bytes]]
 
     def samples(self, stem: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Samples `start` to `stop` (left out: to the end) of a stem: float32 [stop - start].
 
-        FLAC seeks, so that a few seconds of a long recording are soon decoded.
+        FLAC seeks, so that no more is decoded.
         """
         import soundfile
 
-        samples, _ = soundfile.read(io.BytesIO(self.audio[stem]), start=start, stop=stop, dtype="float32")
-        return samples
+        stop = self.num_samples if stop is None else min(stop, self.num_samples)
+        parts = [np.zeros(0, np.float32)]
+        for row in range(start // ROW_SAMPLES, -(-stop // ROW_SAMPLES)):
+            first = row * ROW_SAMPLES
+            within = {"start": max(start - first, 0), "stop": min(stop - first, ROW_SAMPLES)}
+            parts.append(soundfile.read(io.BytesIO(self.read_audio(row)[stem]), **within, dtype="float32")[0])
+        return np.concatenate(parts)
 
     def mix(self, number: int, start: int = 0, stop: int | None = None) -> Example:
         """Example `number`: its samples `start` to `stop`, and all its notes, timed from sample 0."""
@@ -102,47 +110,67 @@ class StoredRecording:
         return Recording(self.id, self.split, tuple(stems), self.mixes)
 
 
-def record_bytes(recording: Recording) -> bytes:
+def record_rows(recording: Recording) -> list[bytes]:
     """A recording as a record. Samples are rounded to 16 bits; those of a 16-bit file stay as they are.
 
     Raises:
       ValueError: samples beyond -1..1.
     """
+    stems = recording.stems
+    audio = [_to_16_bits(stem.samples, recording.id) for stem in stems]
+    notes = [stem.notes.astype(_STORED_NOTE_DTYPE).tobytes() for stem in stems]
+    rows = [_row_bytes(recording, notes=notes, mixes=recording.mixes)]
+    for first in range(0, len(audio[0]), ROW_SAMPLES):
+        parts = [_flac_bytes(samples[first : first + ROW_SAMPLES]) for samples in audio]
+        rows.append(_row_bytes(recording, audio=parts))
+    return rows
+
+
+def count_rows(num_samples: int) -> int:
+    """Rows of a record whose stems have so many samples."""
+    return 1 + -(-num_samples // ROW_SAMPLES)
+
+
+def open_record(read_row: Callable[[int], bytes], num_samples: int) -> StoredRecording:
+    """A record of which only the first row is read; `read_row` gives its rows by number."""
+    row = _parse_row(read_row(0))
+    stems = iter(int(stem) for stem in row["mix_stems"])
+    return StoredRecording(
+        id=row["id"].decode(),
+        split=row["split"].decode(),
+        names=tuple(name.decode() for name in row["names"]),
+        notes=tuple(np.frombuffer(notes, _STORED_NOTE_DTYPE).astype(NOTE_DTYPE) for notes in row["notes"]),
+        mixes=tuple(tuple(itertools.islice(stems, int(size))) for size in row["mix_sizes"]),
+        num_samples=num_samples,
+        read_audio=functools.cache(lambda number: tuple(_parse_row(read_row(1 + number))["audio"])),
+    )
+
+
+def _row_bytes(
+    recording: Recording,
+    notes: Sequence[bytes] = (),
+    mixes: Sequence[Sequence[int]] = (),
+    audio: Sequence[bytes] = (),
+) -> bytes:
     from tensorflow_datasets.proto import tf_example_pb2  # pyright: ignore[reportMissingImports]
 
     example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
     feature = example.features.feature
-    feature["id"].bytes_list.value.append(recording.id.encode())
-    feature["split"].bytes_list.value.append(recording.split.encode())
-    for stem in recording.stems:
-        feature["names"].bytes_list.value.append(stem.name.encode())
-        feature["audio"].bytes_list.value.append(_flac_bytes(stem.samples, recording.id))
-        feature["notes"].bytes_list.value.append(stem.notes.astype(_STORED_NOTE_DTYPE).tobytes())
-    for mix in recording.mixes:
-        feature["mix_stems"].int64_list.value.extend(mix)
-        feature["mix_sizes"].int64_list.value.append(len(mix))
+    for name, texts in (
+        ("id", [recording.id.encode()]),
+        ("split", [recording.split.encode()]),
+        ("names", [stem.name.encode() for stem in recording.stems]),
+        ("notes", notes),
+        ("audio", audio),
+    ):
+        feature[name].bytes_list.value.extend(texts)
+    feature["mix_stems"].int64_list.value.extend(stem for mix in mixes for stem in mix)
+    feature["mix_sizes"].int64_list.value.extend(len(mix) for mix in mixes)
     return example.SerializeToString(deterministic=True)  # TFDS's own way orders the features by chance
 
 
-def parse_record(data: bytes) -> StoredRecording:
-    """A record, its audio not yet decoded."""
-    example = record_features().deserialize_example_np(data)
-    stems = iter(int(stem) for stem in example["mix_stems"])
-    return StoredRecording(
-        id=example["id"].decode(),
-        split=example["split"].decode(),
-        names=tuple(name.decode() for name in example["names"]),
-        audio=tuple(example["audio"]),
-        notes=tuple(
-            np.frombuffer(notes, _STORED_NOTE_DTYPE).astype(NOTE_DTYPE) for notes in example["notes"]
-        ),
-        mixes=tuple(tuple(itertools.islice(stems, int(size))) for size in example["mix_sizes"]),
-    )
-
-
-def read_record(data: bytes) -> Recording:
-    """A record as the recording that it was, but for the rounding to 16 bits."""
-    return parse_record(data).recording()
+def _parse_row(data: bytes) -> dict[str, Any]:
+    return record_features().deserialize_example_np(data)
 
 
 @functools.cache
@@ -184,11 +212,13 @@ class Records:
         """Opens a split.
 
         Raises:
-          DataError: `folder` holds no finished build or not this split, a file is missing or cut off, or an
-            earlier version of this program made the build.
+          DataError: `folder` holds no finished build, one of another format or not this split, or a file is
+            missing or cut off.
         """
         self._folder = Path(folder)
         manifest = read_manifest(folder)
+        if (found := manifest.get("format")) != FORMAT:
+            raise DataError(f"{folder}: is of format {found}, not {FORMAT}; run the same mt3x prepare again")
         if split not in manifest["splits"]:
             known = ", ".join(manifest["splits"])
             raise DataError(f"{folder}: has no split {split!r}; its splits are {known}")
@@ -196,14 +226,17 @@ class Records:
         self._shards = manifest["splits"][split]["shards"]
         for shard in self._shards:
             self._check_size(shard)
-        if not all("samples" in shard for shard in self._shards):
-            raise DataError(f"{folder}: is of an earlier format; run the same mt3x prepare again")
         mixes = [count for shard in self._shards for count in shard["mixes"]]
         self.num_records = len(mixes)
         samples = [length for shard in self._shards for length in shard["samples"]]
         self.lengths = np.repeat(np.array(samples, np.int64), mixes)
         self._first_examples = np.cumsum([0, *mixes]).tolist()
-        self._first_records = np.cumsum([0, *(len(shard["mixes"]) for shard in self._shards)]).tolist()
+        # Where each record begins: the number of its shard, and of its first row in there.
+        self._places = [
+            (number, int(row))
+            for number, shard in enumerate(self._shards)
+            for row in np.cumsum([0, *map(count_rows, shard["samples"])])[:-1]
+        ]
         self._files: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -242,18 +275,11 @@ class Records:
         Raises:
           IndexError: there is no such recording.
         """
-        return parse_record(self.record_data(number))
-
-    def record_data(self, number: int) -> bytes:
-        """Recording `number` as it is stored, for `parse_record`.
-
-        Raises:
-          IndexError: there is no such recording.
-        """
         if not 0 <= number < self.num_records:
             raise IndexError(f"record {number} of {self.name}; there are 0 to {self.num_records - 1}")
-        shard = bisect.bisect_right(self._first_records, number) - 1
-        return self._open(shard).read([number - self._first_records[shard]])[0]
+        shard, first_row = self._places[number]
+        length = int(self.lengths[self._first_examples[number]])
+        return open_record(lambda row: self._open(shard).read([first_row + row])[0], length)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}
@@ -290,35 +316,6 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def write_tfds_metadata(folder: str | Path, manifest: dict[str, Any]) -> None:
-    """dataset_info.json and features.json, by which TFDS opens the folder; without splits that are empty."""
-    import tensorflow_datasets as tfds  # pyright: ignore[reportMissingImports]
-
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=folder,  # pyright: ignore[reportArgumentType]
-        dataset_name=manifest["name"],
-        filetype_suffix="array_record",
-    )
-    splits = [
-        tfds.core.SplitInfo(
-            name=name,
-            shard_lengths=[len(shard["ids"]) for shard in split["shards"]],
-            num_bytes=sum(shard["bytes"] for shard in split["shards"]),
-            filename_template=template,
-        )
-        for name, split in manifest["splits"].items()
-        if split["records"]
-    ]
-    tfds.folder_dataset.write_metadata(
-        data_dir=folder,
-        features=record_features(),
-        split_infos=splits,
-        filename_template=template,
-        version="1.0.0",
-        check_data=False,  # it would ask for a tf.data.Dataset, which ArrayRecord files do not give
-    )
-
-
 def open_shard(path: Path) -> Any:
     """An ArrayRecord file for access in any order; `read([number])` gives a list of one record."""
     from array_record.python import array_record_module  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
@@ -328,13 +325,18 @@ def open_shard(path: Path) -> Any:
     )
 
 
-def _flac_bytes(samples: np.ndarray, name: str) -> bytes:
-    """float32 [N] as a FLAC file of 16 bits; full scale itself becomes the largest 16-bit number."""
-    import soundfile
-
+def _to_16_bits(samples: np.ndarray, name: str) -> np.ndarray:
+    """int16 [N] of float32 [N]; full scale itself becomes the largest 16-bit number."""
     if (peak := float(np.abs(samples).max())) > 1.0:
         raise ValueError(f"{name}: samples reach {peak:.3f}; scale them to within -1..1")
     whole = np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1)
+    return whole.astype(np.int16)
+
+
+def _flac_bytes(samples: np.ndarray) -> bytes:
+    """int16 [N] as a FLAC file."""
+    import soundfile
+
     file = io.BytesIO()
-    soundfile.write(file, whole.astype(np.int16), SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
     return file.getvalue()

@@ -14,8 +14,8 @@ Source: MT3 `preprocessors.py`, `mixing.py`, `run_length_encoding.py`; T5 `prepr
 `select_random_chunk`). Deviations: segments carry only their own events, where MT3 copies the recording's
 into each; the random order of mixes follows seqio's seed, where MT3 has none.
 
-Unlike the other files of this room, this one and `seqio_tasks.py` import TensorFlow at their top: only tasks
-import them.
+Unlike the other files of this room, this one, `seqio_evaluation.py` and `seqio_tasks.py` import TensorFlow at
+their top: only tasks import them.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +30,6 @@ from mt3x.audio.logmel import SpectrogramConfig, log_mel
 from mt3x.audio.segments import split_segments
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import NOTE_DTYPE, trim_overlapping_notes
-from mt3x.music.noteseq import to_note_sequence
-from mt3x.music.timegrid import frame_seconds
 from mt3x.tokens import stages
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.mixing import mix_targets
@@ -64,7 +62,7 @@ def tokenize_transcription_example(
 
     def tokenize(samples: np.ndarray, note_bytes: bytes) -> tuple[np.ndarray, ...]:
         notes = np.frombuffer(note_bytes, NOTE_DTYPE)
-        frames = _frames(samples, spectrogram_config)
+        frames = frame_samples(samples, spectrogram_config)
         indexed = stages.index_events(
             trim_overlapping_notes(notes) if trims_overlaps else notes,
             len(frames),
@@ -308,75 +306,7 @@ def handle_too_long(
     return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def frame_evaluation_example(
-    dataset: tf.data.Dataset, spectrogram_config: SpectrogramConfig
-) -> tf.data.Dataset:
-    """Samples and notes of recordings to what evaluation needs: no events are written.
-
-    Yields:
-      inputs float32 [F, hop]; input_times float32 [F], seconds; sequence string [], the notes as a serialized
-      NoteSequence that bears the recording's id.
-    """
-
-    def frame(example_id: bytes, samples: np.ndarray, note_bytes: bytes) -> tuple[Any, ...]:
-        frames = _frames(samples, spectrogram_config)
-        times = frame_seconds(
-            np.arange(len(frames)), spectrogram_config.hop_width, spectrogram_config.sample_rate
-        )
-        sequence = to_note_sequence(np.frombuffer(note_bytes, NOTE_DTYPE))
-        sequence.id = example_id.decode()
-        return frames, times.astype(np.float32), sequence.SerializeToString()
-
-    def frame_tf(ex: Features) -> dict[str, tf.Tensor]:
-        values = [ex["id"], ex["samples"], ex["notes"]]
-        frames, times, sequence = tf.numpy_function(frame, values, [tf.float32, tf.float32, tf.string])
-        frames.set_shape([None, spectrogram_config.hop_width])
-        times.set_shape([None])
-        sequence.set_shape([])
-        return {"inputs": frames, "input_times": times, "sequence": sequence}
-
-    return dataset.map(frame_tf, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def add_unique_id(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """`unique_id` int64 [1]: the recording's number in this dataset, which its segments share."""
-    return dataset.enumerate().map(lambda i, ex: {**ex, "unique_id": [i]})
-
-
-def split_full_tracks(dataset: tf.data.Dataset, sequence_length: Lengths) -> tf.data.Dataset:
-    """Recordings to segments of `sequence_length["inputs"]` frames in order, the last one shorter.
-
-    Yields:
-      as `frame_evaluation_example`, with empty `targets`; `sequence` is string [F]: in a recording's first
-      segment the first one is the recording's, all others are empty.
-    """
-
-    def split(ex: Features) -> tf.data.Dataset:
-        num_frames = tf.shape(ex["inputs"], tf.int64)[0]
-        length = num_frames if sequence_length is None else tf.constant(sequence_length["inputs"], tf.int64)
-
-        def segment(start: tf.Tensor) -> dict[str, tf.Tensor]:
-            stop = tf.minimum(start + length, num_frames)
-            first = tf.where(start == 0, ex["sequence"], "")
-            return {
-                "inputs": ex["inputs"][start:stop],
-                "input_times": ex["input_times"][start:stop],
-                "sequence": tf.concat([[first], tf.fill([stop - start - 1], "")], axis=0),
-                "unique_id": ex["unique_id"],
-                "targets": tf.zeros([0], tf.int32),
-            }
-
-        return tf.data.Dataset.range(0, num_frames, length).map(segment)
-
-    return dataset.flat_map(split)
-
-
-def add_raw_inputs(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """`raw_inputs` float32 [N]: the samples of `inputs`, which metrics may resynthesize or show."""
-    return dataset.map(lambda ex: {**ex, "raw_inputs": tf.reshape(ex["inputs"], [-1])})
-
-
-def _frames(samples: np.ndarray, spectrogram_config: SpectrogramConfig) -> np.ndarray:
+def frame_samples(samples: np.ndarray, spectrogram_config: SpectrogramConfig) -> np.ndarray:
     """float32 [F, hop] of float32 [N]."""
     return split_segments(samples, segment_frames=1, hop_samples=spectrogram_config.hop_width).samples
 

@@ -27,12 +27,10 @@ import seqio  # pyright: ignore[reportMissingImports]
 import tensorflow as tf  # pyright: ignore[reportMissingImports]
 
 from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.data import seqio_evaluation as evaluation
 from mt3x.data import seqio_preprocessors as steps
 from mt3x.data.seqio_sources import DATA_DIR_VARIABLE, RecordsSource, Selection, TFRecordSource
 from mt3x.music.instruments import Granularity
-from mt3x.music.notes import empty_notes
-from mt3x.music.noteseq import to_note_sequence
-from mt3x.music.timegrid import floor_to_steps, steps_to_seconds
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import (
@@ -42,7 +40,6 @@ from mt3x.tokens.vocabulary import (
     Vocabulary,
     VocabularyConfig,
     build_codec,
-    trim_eos,
     vocabulary_from_codec,
 )
 
@@ -75,14 +72,17 @@ class TaskOptions:
       tfrecord_root: read MT3's own TFRecord files instead: "gs://", or a folder in which `mt3/data/datasets`
         and `magentadata/datasets` lie as they do there; None asks MT3X_TFRECORD_ROOT, and where that is not
         set our records are read. Data sets that MT3 does not have are always read from records.
-      front_end: what makes the network's input.
-      granularity: how finely targets tell instruments apart.
+      front_end: what makes the network's input; also as a word, "log_mel" or "in_step".
+      granularity: how finely targets tell instruments apart; also as a word, such as "midi_class".
       max_examples_per_mix: hear up to so many examples at once; None: one.
       skip_too_long: leave out examples with too many target ids, instead of failing.
       mt3_compatible: write what MT3 writes, its faults included (stale ties, untrimmed overlaps).
       metric_fns: of evaluation tasks; each takes the lists of targets and predictions of `postprocess`.
       spectrogram: the front end's numbers.
       shuffle_buffer_size: examples; MT3's 1000 hold 0.5 GB of log-mel at 256 frames.
+
+    Raises:
+      ValueError: no such front end or granularity, mixes of no examples, or a buffer for none.
     """
 
     data_dir: str | None = None
@@ -95,6 +95,18 @@ class TaskOptions:
     metric_fns: Sequence[Callable[..., Any]] = ()
     spectrogram: SpectrogramConfig = SpectrogramConfig()
     shuffle_buffer_size: int = seqio.SHUFFLE_BUFFER_SIZE
+
+    def __post_init__(self) -> None:
+        for name, kind in (("front_end", FrontEnd), ("granularity", Granularity)):
+            value = getattr(self, name)
+            words = [member.value for member in kind]
+            if value not in words and not isinstance(value, kind):
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
+            object.__setattr__(self, name, kind(value))
+        for name in ("max_examples_per_mix", "shuffle_buffer_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +270,7 @@ def add_transcription_task_to_registry(
             _source(dataset_config, {"eval": split.name}, options),
             _evaluation_steps(options),
             output_features=features,
-            postprocess_fn=functools.partial(postprocess, codec=codec),
+            postprocess_fn=functools.partial(evaluation.postprocess, codec=codec),
             metric_fns=list(options.metric_fns),
         )
     mixed = [split.suffix for split in dataset_config.infer_eval_splits if split.include_in_mixture]
@@ -270,36 +282,6 @@ def replace_mixture(name: str, tasks: Sequence[str], default_rate: Any) -> None:
     if name in seqio.MixtureRegistry.names():
         seqio.MixtureRegistry.remove(name)
     seqio.MixtureRegistry.add(name, tasks, default_rate=default_rate)
-
-
-def postprocess(
-    tokens: Sequence[int], example: Mapping[str, Any], is_target: bool, codec: Codec
-) -> dict[str, Any]:
-    """What metrics get of one segment: of the target the reference, of the prediction tokens and their start.
-
-    Args:
-      tokens: codec indexes of a decoded sequence.
-      example: of an evaluation task.
-
-    Returns:
-      {unique_id, ref_ns (a NoteSequence, None but in a recording's first segment), ref_tokens} or {unique_id,
-      raw_inputs, est_tokens, start_time (seconds, floored to the codec's steps)}; tokens int32 [T].
-    """
-    unique_id = example["unique_id"][0]
-    indexes = trim_eos(tokens)
-    if is_target:
-        sequence = None
-        if example["sequence"][0]:
-            sequence = to_note_sequence(empty_notes())
-            sequence.ParseFromString(example["sequence"][0])
-        return {"unique_id": unique_id, "ref_ns": sequence, "ref_tokens": indexes}
-    step = floor_to_steps(example["input_times"][0], codec.steps_per_second)
-    return {
-        "unique_id": unique_id,
-        "raw_inputs": example["raw_inputs"],
-        "est_tokens": indexes,
-        "start_time": float(steps_to_seconds(step, codec.steps_per_second)),
-    }
 
 
 def _replace_task(name: str, source: Any, preprocessors: Sequence[Callable], **kwargs: Any) -> None:
@@ -365,11 +347,11 @@ def _train_steps(
 
 def _evaluation_steps(options: TaskOptions) -> list[Callable[..., Any]]:
     return [
-        functools.partial(steps.frame_evaluation_example, spectrogram_config=options.spectrogram),
+        functools.partial(evaluation.frame_evaluation_example, spectrogram_config=options.spectrogram),
         seqio.CacheDatasetPlaceholder(),
-        steps.add_unique_id,
-        steps.split_full_tracks,
-        steps.add_raw_inputs,
+        evaluation.add_unique_id,
+        evaluation.split_full_tracks,
+        evaluation.add_raw_inputs,
         *_last_steps(options, skip_too_long=False),
     ]
 

@@ -18,15 +18,12 @@ from typing import Any
 import numpy as np
 
 from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Reader, Recording, Report, check_recording
-from mt3x.data.records import MANIFEST_FILE, open_shard, record_bytes
-
-FORMAT = 2
-"""Of records and their JSON; shards of another format are made again."""
+from mt3x.data.records import FORMAT, MANIFEST_FILE, open_shard, record_rows
 
 UNFINISHED = ".unfinished-"
 """Names of files that are being written begin like this."""
 
-_WRITER_OPTIONS = "group_size:1,uncompressed"  # one record at a time can be read; FLAC is compressed already
+_WRITER_OPTIONS = "group_size:1,uncompressed"  # one row at a time can be read; FLAC is compressed already
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +50,23 @@ def make_shard(shard: Shard) -> dict[str, Any]:
     unfinished = _unfinished(shard.path)
     content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "samples": [], "seconds": 0.0}
     content |= {"left_out": [], "problems": []}
-    writer = _open_writer(unfinished)
+    writer, num_rows = _open_writer(unfinished), 0
     for item in shard.items:
         result = _read_item(shard.reader, shard.source, item, content["problems"])
         if result is None:
             content["left_out"].append(item.id)
         else:
-            recording, data = result
-            writer.write(data)
+            recording, rows = result
+            num_rows += len(rows)
+            for row in rows:
+                writer.write(row)
             content["ids"].append(recording.id)
             content["mixes"].append(len(recording.mixes))
             content["samples"].append(len(recording.stems[0].samples))
             content["seconds"] += len(recording.stems[0].samples) / SAMPLE_RATE
     writer.close()
-    if (written := open_shard(unfinished).num_records()) != len(content["ids"]):
-        raise OSError(f"{unfinished}: holds {written} records, not {len(content['ids'])}; is the disk full?")
+    if (written := open_shard(unfinished).num_records()) != num_rows:
+        raise OSError(f"{unfinished}: holds {written} rows, not {num_rows}; is the disk full?")
     content |= {"file": shard.path.name, **_digest(unfinished)}
     (shard.path.parent / MANIFEST_FILE).unlink(missing_ok=True)  # it tells of the shard before this one
     _put_in_place(unfinished, shard.path)
@@ -104,8 +103,8 @@ def _read_finished(path: Path, json_path: Path) -> dict[str, Any] | None:
 
 def _read_item(
     reader: Reader, source: Path, item: Item, problems: list[dict[str, str]]
-) -> tuple[Recording, bytes] | None:
-    """A recording and its record; None if it cannot be used, which `problems` then says."""
+) -> tuple[Recording, list[bytes]] | None:
+    """A recording and its rows; None if it cannot be used, which `problems` then says."""
 
     def note_problem(file: str, reason: str) -> None:
         problems.append({"file": file, "reason": reason})
@@ -114,7 +113,7 @@ def _read_item(
     try:
         recording = check_recording(reader.read(source, item, note_problem), item)
         recording = _lower_to_full_scale(recording, note_problem)
-        return recording, record_bytes(recording)
+        return recording, record_rows(recording)
     except DataError as error:
         note_problem(name, f"{item.id} is left out: {error}")
     except ImportError:  # no item's fault, and the same for all

@@ -269,7 +269,7 @@ class Swallows:
 
 def test_a_shard_that_did_not_reach_the_disk_is_an_error_and_gets_no_name(tmp_path, monkeypatch):
     monkeypatch.setattr(shards_room, "_open_writer", lambda path: path.touch() or Swallows())
-    with pytest.raises(OSError, match="holds 0 records, not 2; is the disk full?"):
+    with pytest.raises(OSError, match="holds 0 rows, not 4; is the disk full?"):
         build(Made(one_stem()), tmp_path, tmp_path)
     assert shards(tmp_path) == [*tmp_path.glob(".unfinished-*")]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mt3x.data import records as records_room
 from mt3x.data.build import build
+from mt3x.data.cut import SegmentSizes
 from mt3x.data.recordings import DataError, Item, Recording, Stem
-from mt3x.data.records import Records, parse_record, read_manifest, read_record, record_bytes
+from mt3x.data.records import ROW_SAMPLES, Records, count_rows, open_record, read_manifest, record_rows
 from mt3x.music.notes import empty_notes, make_notes
 
 
@@ -66,12 +67,25 @@ def assert_same(found, wanted):
         assert mine.notes.dtype == theirs.notes.dtype
 
 
+def stored_as_record(recording, read=None):
+    """The recording from its rows; `read` remembers which were read."""
+    rows = record_rows(recording)
+    assert len(rows) == count_rows(len(recording.stems[0].samples))
+
+    def read_row(number):
+        if read is not None:
+            read.append(number)
+        return rows[number]
+
+    return open_record(read_row, len(recording.stems[0].samples))
+
+
 def test_a_recording_comes_back_from_its_record():
-    assert_same(read_record(record_bytes(trio())), trio())
+    assert_same(stored_as_record(trio()).recording(), trio())
 
 
 def test_names_may_be_in_any_script():
-    assert read_record(record_bytes(trio("Für Élise/エリーゼ"))).id == "Für Élise/エリーゼ"
+    assert stored_as_record(trio("Für Élise/エリーゼ")).id == "Für Élise/エリーゼ"
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,23 +97,23 @@ def test_any_16_bit_samples_and_mixes_come_back(values, mixes):
     samples = np.array(values, np.float32) / 2**15
     stems = Stem("a", samples, empty_notes()), Stem("b", -np.maximum(samples, 0), empty_notes())
     recording = Recording("x", "test", stems, tuple(map(tuple, mixes)))
-    assert_same(read_record(record_bytes(recording)), recording)
+    assert_same(stored_as_record(recording).recording(), recording)
 
 
 def test_full_scale_becomes_the_largest_number():
     recording = Recording("x", "train", (Stem("mix", np.array([1.0, -1.0, 0.0], np.float32), empty_notes()),))
-    samples = read_record(record_bytes(recording)).stems[0].samples
+    samples = stored_as_record(recording).recording().stems[0].samples
     assert samples.tolist() == [32767 / 32768, -1.0, 0.0]
 
 
 def test_samples_beyond_full_scale_are_refused():
     recording = Recording("x", "train", (Stem("mix", np.array([1.5], np.float32), empty_notes()),))
     with pytest.raises(ValueError, match=r"x: samples reach 1\.500"):
-        record_bytes(recording)
+        record_rows(recording)
 
 
 def test_a_mix_sums_its_stems_and_joins_their_notes():
-    stored = parse_record(record_bytes(trio()))
+    stored = stored_as_record(trio())
     mix = stored.mix(1)
     np.testing.assert_array_equal(mix.samples, sine(64) + sine(60))
     assert mix.notes["pitch"].tolist() == [60, 64, 60, 64]
@@ -109,7 +123,7 @@ def test_a_mix_sums_its_stems_and_joins_their_notes():
 
 
 def test_a_part_of_a_mix_is_that_part_of_all_of_it():
-    stored = parse_record(record_bytes(trio()))
+    stored = stored_as_record(trio())
     np.testing.assert_array_equal(
         stored.mix(1, start=5_000, stop=9_001).samples, stored.mix(1).samples[5_000:9_001]
     )
@@ -134,23 +148,53 @@ class Counted(io.BytesIO):
         return data
 
 
-def test_only_the_seconds_and_stems_asked_for_are_decoded(monkeypatch):
-    noise = np.random.default_rng(0).integers(-(2**13), 2**13, (3, 60 * 16_000)).astype(np.float32) / 2**15
-    stems = tuple(Stem("noise", samples, empty_notes()) for samples in noise)
-    stored = parse_record(record_bytes(Recording("x", "train", stems, ((0, 1, 2), (2,)))))
-    opened = []
+def noise(num_stems, num_samples):
+    samples = np.random.default_rng(0).integers(-(2**13), 2**13, (num_stems, num_samples))
+    return samples.astype(np.float32) / 2**15
+
+
+def test_only_the_rows_seconds_and_stems_asked_for_are_read_and_decoded(monkeypatch):
+    samples = noise(3, 3 * ROW_SAMPLES - 1000)
+    stems = tuple(Stem("noise", stem, empty_notes()) for stem in samples)
+    rows, opened = [], []
+    stored = stored_as_record(Recording("x", "train", stems, ((0, 1, 2), (2,))), rows)
+    assert rows == [0]
 
     def open_counted(data):
         opened.append((data, Counted(data)))
         return opened[-1][1]
 
     monkeypatch.setattr(records_room.io, "BytesIO", open_counted)
-    second = stored.mix(1, start=30 * 16_000, stop=31 * 16_000).samples
-    np.testing.assert_array_equal(second, noise[2, 30 * 16_000 : 31 * 16_000])
+    within = slice(ROW_SAMPLES + 100_000, ROW_SAMPLES + 110_000)
+    np.testing.assert_array_equal(stored.mix(1, within.start, within.stop).samples, samples[2, within])
+    assert rows == [0, 2]
     ((data, file),) = opened
-    assert data == stored.audio[2] and file.num_read < 0.1 * len(data)
-    assert stored.num_samples == 60 * 16_000
-    assert opened[-1][1].num_read < 0.01 * len(data)
+    assert data == stored.read_audio(1)[2] and 0 < file.num_read < 0.3 * len(data)
+    stored.mix(0, within.start, within.stop)
+    assert rows == [0, 2] and len(opened) == 4  # the other stems are in the same row
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (0, None),
+        (5, ROW_SAMPLES),
+        (ROW_SAMPLES - 3, ROW_SAMPLES + 2),
+        (ROW_SAMPLES, None),
+        (7, 10**9),
+        (9, 9),
+    ],
+)
+def test_samples_are_the_same_across_rows(start, stop):
+    (samples,) = noise(1, 2 * ROW_SAMPLES)
+    stored = stored_as_record(Recording("x", "train", (Stem("mix", samples, empty_notes()),)))
+    np.testing.assert_array_equal(stored.samples(0, start, stop), samples[start:stop])
+
+
+def test_a_record_has_a_row_for_every_16_seconds_begun():
+    lengths = (1, ROW_SAMPLES, ROW_SAMPLES + 1, 10 * ROW_SAMPLES)
+    assert [count_rows(length) for length in lengths] == [2, 2, 3, 11]
+    assert SegmentSizes().piece_frames * SegmentSizes().hop_samples == ROW_SAMPLES
 
 
 def test_each_mix_of_each_record_is_an_example(folder):
@@ -198,15 +242,11 @@ def test_a_folder_without_a_build_is_an_error(tmp_path):
         read_manifest(tmp_path)
 
 
-def test_a_build_of_an_earlier_version_is_an_error_until_it_is_built_again(tmp_path):
+def test_a_build_of_another_format_is_an_error(tmp_path):
     manifest = build(Trios(), tmp_path, tmp_path)
-    for shard in manifest["splits"]["train"]["shards"]:
-        del shard["samples"]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="is of an earlier format; run the same mt3x prepare again"):
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(DataError, match="is of format 1, not 3; run the same mt3x prepare again"):
         Records(tmp_path, "train")
-    build(Trios(), tmp_path, tmp_path)
-    assert Records(tmp_path, "train").lengths.tolist() == [16_000] * 9
 
 
 def test_a_shard_that_is_missing_or_cut_off_is_an_error(tmp_path):
@@ -225,7 +265,8 @@ def test_tensorflow_datasets_opens_the_folder(folder):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
-    assert builder.info.splits["train"].num_examples == 18
-    first = builder.as_data_source("train")[0]
-    assert first["id"] == b"piece 0"
-    assert [int(size) for size in first["mix_sizes"]] == [1, 2, 3]
+    assert builder.info.splits["train"].num_examples == 36  # two rows a recording
+    first, second = (builder.as_data_source("train")[row] for row in range(2))
+    assert first["id"] == second["id"] == b"piece 0"
+    assert [int(size) for size in first["mix_sizes"]] == [1, 2, 3] and len(first["audio"]) == 0
+    assert len(second["audio"]) == 3 and len(second["notes"]) == 0

@@ -9,6 +9,7 @@ import tensorflow as tf
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.data import seqio_preprocessors as steps
 from mt3x.music.notes import NOTE_DTYPE, make_notes
+from mt3x.tokens.codec import Event
 from mt3x.tokens.encode import encode_segments
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
@@ -107,6 +108,23 @@ def test_mixes_equal_the_originals(size, name):
         assert sorted(nearest["targets"].tolist()) == sorted(merged)
 
 
+def indexes(*events):
+    return [CODEC.encode_event(Event(name, value)) for name, value in events]
+
+
+def test_a_mix_opens_with_the_held_notes_of_both_and_one_tie():
+    held = {0: indexes(("program", 0), ("pitch", 60)), 24: indexes(("program", 24), ("pitch", 40))}
+    tie, shift = indexes(("tie", 0)), indexes(("shift", 5))
+    off = indexes(("program", 0), ("velocity", 0), ("pitch", 60))
+    on = indexes(("program", 24), ("velocity", 1), ("pitch", 64))
+    later = indexes(("shift", 9), ("program", 24), ("velocity", 1), ("pitch", 65))
+    targets = [held[0] + tie + shift + off, held[24] + tie + shift + on + later]
+    mixes = mixed(np.eye(2, 64, dtype=np.float32), targets, 2, mt3_compatible=False)
+    (both,) = [ex["targets"].tolist() for ex in mixes if ex["inputs"].sum() == 2]
+    opening = held[0] + held[24] + tie + shift
+    assert both in (opening + off + on + later, opening + on + off + later)
+
+
 def test_silence_stays_silence_and_no_mixing_changes_nothing():
     silence = np.zeros((1, 256), np.float32)
     assert not mixed(silence, [[5, 1061]], 1)[0]["inputs"].any()
@@ -147,10 +165,3 @@ def test_samples_are_padded_to_the_sequence_length():
     assert ex["num_frames"] == 3
     (ex,) = steps.keep_samples(dataset, None, 128).as_numpy_iterator()
     assert ex["samples"].shape == (384,)
-
-
-def test_a_recording_is_one_segment_without_sequence_length():
-    framed = steps.frame_evaluation_example(recording(30, random_notes(3, 0.1)), SPECTROGRAM)
-    (ex,) = steps.split_full_tracks(steps.add_unique_id(framed), None).as_numpy_iterator()
-    assert ex["inputs"].shape == (30, 128)
-    assert len(ex["sequence"]) == len(ex["input_times"]) == 30

@@ -11,6 +11,7 @@ from mt3x.audio.logmel import SpectrogramConfig, log_mel
 from mt3x.data import seqio_sources, seqio_tasks
 from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Example
+from mt3x.data.seqio_evaluation import postprocess
 from mt3x.data.seqio_sources import Selection
 from mt3x.data.seqio_tasks import (
     MT3_VOCABULARY,
@@ -23,7 +24,6 @@ from mt3x.data.seqio_tasks import (
     TaskOptions,
     add_transcription_task_to_registry,
     construct_task_name,
-    postprocess,
 )
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
@@ -131,6 +131,27 @@ def test_targets_of_the_train_task_equal_the_originals(monkeypatch, config, num_
     for ex, segment in zip(examples, want, strict=True):
         assert ex["targets"].tolist() == segment["encoded"]
         assert ex["num_frames"] == segment["num_frames"]
+
+
+def test_options_may_be_words():
+    options: dict = {"front_end": "in_step", "granularity": "midi_class"}
+    assert TaskOptions(**options) == TaskOptions(
+        front_end=FrontEnd.IN_STEP, granularity=Granularity.MIDI_CLASS
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"front_end": "step"}, "front_end is 'step'; it must be one of log_mel, in_step"),
+        ({"granularity": "fine"}, "granularity is 'fine'; it must be one of flat, midi_class, full"),
+        ({"max_examples_per_mix": 0}, "max_examples_per_mix is 0; it must be at least 1"),
+        ({"shuffle_buffer_size": 0}, "shuffle_buffer_size is 0; it must be at least 1"),
+    ],
+)
+def test_options_without_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TaskOptions(**options)
 
 
 def test_names_are_those_of_mt3():
@@ -256,20 +277,6 @@ def test_evaluation_reads_whole_recordings_in_order_with_their_references(record
         assert target["ref_ns"].id == take.id
         assert np.array_equal(from_note_sequence(target["ref_ns"]), take.notes)
         assert postprocess([], mine[1], is_target=True, codec=CODEC)["ref_ns"] is None
-
-
-def test_predictions_start_on_the_grid_and_end_at_their_end_token():
-    example = {
-        "unique_id": [4],
-        "input_times": np.float32([2.048]),
-        "raw_inputs": np.zeros(3),
-        "sequence": [b""],
-    }
-    prediction = postprocess([7, 8, -1, -1], example, is_target=False, codec=CODEC)
-    assert prediction["start_time"] == 2.04
-    assert prediction["est_tokens"].tolist() == [7, 8]
-    assert prediction["unique_id"] == 4
-    assert postprocess([-1], example, True, CODEC)["ref_tokens"].tolist() == []
 
 
 def test_too_many_targets_stop_the_task_or_are_skipped(recordings):
