@@ -54,6 +54,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="the folder `weights` of an earlier run, to go on from where its checkpoints were not kept",
     )
+    parser.add_argument(
+        "--multihost", action="store_true", help="this is one of several processes, as on a Cloud TPU pod"
+    )
+    for name, kind, metavar, meaning in (
+        ("coordinator_address", str, "HOST:PORT", "of process 0, where the system does not tell"),
+        ("process_count", int, "N", "how many processes there are"),
+        ("process_index", int, "I", "which of them this is, from 0"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"with --multihost: {meaning}")
     parser.add_argument("--stop_after_minutes", type=float, help="save and stop after this time")
 
 
@@ -71,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
+        if args.multihost:
+            import jax
+
+            jax.distributed.initialize(args.coordinator_address, args.process_count, args.process_index)
         train_model(settings, args.stop_after_minutes, args.resume_from_weights)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
@@ -270,7 +283,7 @@ class _Signals:
 
 
 def _report(total_steps: int, batch_size: int, started: float, line: dict[str, float]) -> None:
-    """One line for people: progress, or what an evaluation found."""
+    """One line for people, from the first process: progress, or what an evaluation found."""
     words = [f"step {line['step']:.0f}/{total_steps}"]
     if "loss" not in line:
         words += [f"{name} {value:.3f}" for name, value in line.items() if name != "step"]

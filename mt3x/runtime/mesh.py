@@ -57,9 +57,16 @@ def split_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     return {name: jax.make_array_from_process_local_data(split, value) for name, value in batch.items()}
 
 
+def place(tree: Any, shardings: Any) -> Any:
+    """The arrays where `shardings` (one for all, or a tree of them) says; every process has the same arrays."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+    return jax.jit(lambda same: same, out_shardings=shardings)(tree)  # device_put sees only its own devices
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Every array of the tree on every device, whole."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return place(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def parameter_shardings(params: Any, mesh: Mesh) -> Any:

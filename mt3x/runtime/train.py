@@ -22,7 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
-from mt3x.runtime.mesh import make_mesh, replicate, split_batch, state_shardings
+from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.start import StartingPoint, fresh_start, parameter_shapes, save_weights_and_position
 from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
@@ -177,7 +177,7 @@ def _begin(
         placement = state_shardings(state, point.params, mesh)
         if point.position is not None:
             batches.set_state(point.position)
-        state = jax.device_put(state, placement)
+        state = place(state, placement)
         return _Beginning(state, point.step, optimizer, point.step, placement)
     values = checkpoints.read_values(newest)
     optimizer = make_optimizer(training, values["optimizer_began_at"])

@@ -189,7 +189,7 @@ def test_a_run_without_steps_is_refused(name):
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_its_weights_with_the_loss_that_it_had(tiny_run, tmp_path):
-    """The next step sees the batch that an unbroken run would have seen, with a loss within 1 % of its own."""
+    """The next step sees the batch that an unbroken run would have seen, its loss within 1 %."""
     training = dataclasses.replace(tiny_run.train_config, total_steps=42, log_every=1)
     weights = tmp_path / "first" / WEIGHTS
 
