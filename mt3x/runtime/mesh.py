@@ -58,7 +58,7 @@ def split_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
 
 
 def place(tree: Any, shardings: Any) -> Any:
-    """The arrays where `shardings` says, one for all or a tree of them; all processes give the same arrays."""
+    """The arrays where `shardings` (one for all, or a tree) says; all processes give the same arrays."""
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
     return jax.jit(lambda same: same, out_shardings=shardings)(tree)  # device_put sees only its own devices
