@@ -88,7 +88,7 @@ class StoredRecording:
         import soundfile
 
         stop = self.num_samples if stop is None else min(stop, self.num_samples)
-        parts = [np.zeros(0, np.float32)]
+        parts: list[np.ndarray] = [np.zeros(0, np.float32)]
         for row in range(start // ROW_SAMPLES, -(-stop // ROW_SAMPLES)):
             first = row * ROW_SAMPLES
             file = io.BytesIO(self.read_audio(row)[stem])
