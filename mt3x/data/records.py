@@ -88,11 +88,12 @@ class StoredRecording:
         import soundfile
 
         stop = self.num_samples if stop is None else min(stop, self.num_samples)
-        parts = [np.zeros(0, np.float32)]
+        parts: list[np.ndarray] = [np.zeros(0, np.float32)]
         for row in range(start // ROW_SAMPLES, -(-stop // ROW_SAMPLES)):
             first = row * ROW_SAMPLES
-            within = {"start": max(start - first, 0), "stop": min(stop - first, ROW_SAMPLES)}
-            parts.append(soundfile.read(io.BytesIO(self.read_audio(row)[stem]), **within, dtype="float32")[0])
+            file = io.BytesIO(self.read_audio(row)[stem])
+            begin, end = max(start - first, 0), min(stop - first, ROW_SAMPLES)
+            parts.append(soundfile.read(file, start=begin, stop=end, dtype="float32")[0])
         return np.concatenate(parts)
 
     def mix(self, number: int, start: int = 0, stop: int | None = None) -> Example:

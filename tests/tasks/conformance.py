@@ -78,13 +78,12 @@ def assert_train_task_conforms(name, split, selected):
 
 
 def assert_evaluation_task_conforms(name, selected):
-    """Whole recordings come in order, with their notes; none where records hold none."""
-    assert seqio.TaskRegistry.get(name).num_input_examples("eval") == len(selected)
+    """Whole recordings come in order, with their notes."""
+    assert seqio.TaskRegistry.get(name).num_input_examples("eval") == len(selected) > 0
     codec = codec_of(name)
     examples = read(name, "eval")
     assert len({int(ex["unique_id"][0]) for ex in examples}) == len(selected)
-    if selected:
-        assert_heard(examples, name)
+    assert_heard(examples, name)
     assert all(ex["targets"].tolist() == [EOS_ID] for ex in examples)
     for number, example in enumerate(selected):
         mine = [ex for ex in examples if ex["unique_id"] == [number]]

@@ -10,7 +10,7 @@ LENGTHS = {"inputs": 32, "targets": 256}
 
 
 def test_mega_can_be_drawn_without_cache(data_dir):
-    registered.register(TaskOptions(data_dir=data_dir))
+    registered.register(TaskOptions(data_dir=data_dir, shuffle_buffer_size=10))
     mixture = seqio.MixtureRegistry.get("mega_notes_ties_vb1_train_in_step")
     assert {task.name.split("_notes")[0] for task in mixture.tasks} == set(mixtures.DATASET_NAMES)
     dataset = mixture.get_dataset(LENGTHS, split="train", use_cached=False, seed=1, num_epochs=None)

@@ -9,9 +9,11 @@ from mt3x.tasks import registered
 from mt3x.data.build import build
 from mt3x.data.datasets import READERS, make_reader
 from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from tests.data.datasets import releases_slakh
 from tests.data.datasets.test_readers import OPTIONS, RELEASES
 from tests.tasks.conformance import assert_evaluation_task_conforms, assert_train_task_conforms, select
 
+QUARTET = (releases_slakh.PIANO, releases_slakh.DRUMS, releases_slakh.BASS, releases_slakh.GUITAR)
 DATASETS = {dataset.CONFIG.name: dataset for dataset in registered.DATASETS}
 QUICK = {("guitarset", FrontEnd.LOG_MEL), ("slakh", FrontEnd.IN_STEP)}
 
@@ -24,6 +26,8 @@ def records_of(tmp_path_factory):
     def make(name):
         folder = tmp_path_factory.mktemp(name)
         RELEASES[name](folder / "release")
+        if name == "cerberus4":  # the miniature of Slakh has no quartet to test with
+            releases_slakh.write_track(folder / "release/test/Track01877", QUARTET)
         build(make_reader(name, **OPTIONS.get(name, {})), folder / "release", folder / name)
         return folder
 
@@ -58,8 +62,6 @@ def test_all_tasks_of_a_release_conform(name, front_end, records_of):
     folder, config = records_of(name), DATASETS[name].CONFIG
     DATASETS[name].register(TaskOptions(str(folder), front_end=front_end))
     selected = {key: select(folder / name, split.records) for key, split in config.splits.items()}
-    empty = {key for key, examples in selected.items() if not examples}
-    assert empty == ({"test"} if name == "cerberus4" else set())  # no quartet in the miniature's test song
     train_splits = {"train": config.train_split, "eval": config.train_eval_split}
     evaluation_splits = {split.suffix: split.name for split in config.infer_eval_splits}
     for task in seqio.TaskRegistry.names():

@@ -20,7 +20,7 @@ LENGTHS = {"inputs": FRAMES, "targets": TARGETS}
 
 
 def batches(front_end, data_dir):
-    slakh.register(TaskOptions(data_dir=data_dir, front_end=front_end, max_examples_per_mix=2))
+    slakh.register(TaskOptions(data_dir, front_end=front_end, max_examples_per_mix=2, shuffle_buffer_size=10))
     suffix = "train" if front_end is FrontEnd.LOG_MEL else "train_in_step"
     task = seqio.get_mixture_or_task(f"slakh_notes_ties_vb1_{suffix}")
     dataset = task.get_dataset(LENGTHS, split="train", seed=0, num_epochs=None)
