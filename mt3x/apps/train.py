@@ -54,15 +54,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="the folder `weights` of an earlier run, to go on from where its checkpoints were not kept",
     )
-    parser.add_argument(
-        "--multihost", action="store_true", help="this is one of several processes, as on a Cloud TPU pod"
-    )
-    for name, kind, metavar, meaning in (
-        ("coordinator_address", str, "HOST:PORT", "of process 0, where the system does not tell"),
-        ("process_count", int, "N", "how many processes there are"),
-        ("process_index", int, "I", "which of them this is, from 0"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"with --multihost: {meaning}")
     parser.add_argument("--stop_after_minutes", type=float, help="save and stop after this time")
 
 
@@ -80,10 +71,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
-        if args.multihost:
-            import jax
-
-            jax.distributed.initialize(args.coordinator_address, args.process_count, args.process_index)
         train_model(settings, args.stop_after_minutes, args.resume_from_weights)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
@@ -146,13 +133,17 @@ def transcription_config(
     """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
 
     Raises:
-      ValueError: a value that does not exist, or onsets with ties.
+      ValueError: a value that does not exist, lengths of something else, or onsets with ties.
     """
     from mt3x.music.instruments import Granularity
     from mt3x.runtime.presets import TranscriptionConfig
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
+    if set(task_feature_lengths) != {"inputs", "targets"}:
+        raise ValueError(
+            f"TASK_FEATURE_LENGTHS is {task_feature_lengths}; give {{'inputs': frames, 'targets': ids}}"
+        )
     if onsets_only and use_ties:
         raise ValueError("ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot be held")
     vocabulary = VocabularyConfig(num_velocity_bins=num_velocity_bins)
@@ -283,7 +274,7 @@ class _Signals:
 
 
 def _report(total_steps: int, batch_size: int, started: float, line: dict[str, float]) -> None:
-    """One line for people, from the first process: progress, or what an evaluation found."""
+    """One line for people: progress, or what an evaluation found."""
     words = [f"step {line['step']:.0f}/{total_steps}"]
     if "loss" not in line:
         words += [f"{name} {value:.3f}" for name, value in line.items() if name != "step"]

@@ -118,12 +118,30 @@ def test_pretraining_mixes_up_to_eight_lines_with_smoothed_labels():
     assert settings.model.network.dropout_rate == 0.0
 
 
-def test_onsets_that_are_held_are_refused(capsys):
+@pytest.mark.parametrize(
+    "binding, message",
+    [
+        ("ONSETS_ONLY=True", "ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot"),
+        ("TASK_FEATURE_LENGTHS={'inputs': 256}", "TASK_FEATURE_LENGTHS is {'inputs': 256}; give {'inputs'"),
+        ("DATASETS=()", "names are (); give the data sets to train on, such as ('openscore_synth',)"),
+        ("EVAL_PERIOD=0", "eval_period is 0; it must be at least 1"),
+    ],
+)
+def test_a_wrong_value_of_a_macro_is_one_line_and_code_2(capsys, binding, message):
     words = ["--gin_file=run/train.gin", "--gin_file=model/tiny.gin", "--gin_file=task/mt3.gin"]
-    assert main(["train", *words, "--gin.MODEL_DIR='here'", "--gin.ONSETS_ONLY=True"]) == 2
+    assert main(["train", *words, "--gin.MODEL_DIR='here'", f"--gin.{binding}"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("mt3x train: ONSETS_ONLY and USE_TIES are both True; notes that are only onsets")
+    assert said.startswith(f"mt3x train: {message}")
     assert said.count("\n") == 1
+
+
+def test_data_that_are_not_there_are_one_line_and_code_1(tmp_path, capsys):
+    words = ["--gin_file=run/train.gin", "--gin_file=model/tiny.gin", "--gin_file=task/mt3.gin"]
+    places = [f"--gin.MODEL_DIR='{tmp_path / 'run'}'", f"--gin.DATA_DIR='{tmp_path}'"]
+    assert main(["train", *words, *places]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"mt3x train: {tmp_path / 'maestrov3'}") and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_that_trains_names_the_held_out_soundfont():

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -114,31 +113,3 @@ def test_a_run_that_is_asked_to_stop_saves_first(records):
     assert "saving, then stopping" in said
     assert any((records / "stopped" / "checkpoints").glob("checkpoint_*[0-9]"))
     assert any((records / "stopped" / "weights").glob("checkpoint_*[0-9]"))
-
-
-@pytest.mark.slow
-def test_two_processes_train_and_save_together_with_the_losses_of_one(records):
-    # Without dropout, since each process has half of each batch: its examples come in another order.
-    words = ("--gin.BATCH_SIZE=4", "--gin.DROPOUT_RATE=0.0")
-    run(records, *train_words("alone", *words))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = ("--multihost", f"--coordinator_address=127.0.0.1:{port}", "--process_count=2")
-    processes = [
-        subprocess.Popen(
-            mt3x_command(*train_words("together", *words), *place, f"--process_index={index}"),
-            cwd=records,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    for process in processes:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    expected, found = log_of(records, "alone")[0], log_of(records, "together")[0]
-    assert list(found) == list(expected)
-    assert list(found.values()) == pytest.approx(list(expected.values()), rel=1e-3)
-    run(records, "transcribe", "takes/validation/take0.wav", "--model", "together", "-o", "out/together")
