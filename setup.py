@@ -24,7 +24,7 @@ MIDI = ["pretty-midi>=0.2.10"]
 SYNTHESIS = ["pyfluidsynth>=1.3.4"]
 METRICS = ["mir_eval>=0.8"]
 DATA = ["tensorflow-datasets>=4.9.9", "array-record>=0.8", "grain>=0.2.10", "pyyaml>=6"]
-TRAIN_GRAIN = ["optax>=0.2.8", "gin-config>=0.5", *DATA, *SYNTHESIS, *METRICS]
+TRAIN_GRAIN = ["optax>=0.2.8", "gin-config>=0.5", "tensorboardX>=2.6", *DATA, *SYNTHESIS, *METRICS]
 TRAIN = [*TRAIN_GRAIN, "seqio>=0.0.20", *NOTESEQ]  # seqio brings TensorFlow
 BEAM = ["apache-beam[tfrecord]", "google-crc32c", "sentencepiece<0.2.2"]  # a newer one breaks `import seqio`
 NOTEBOOK = ["ipython>=8", "ipywidgets>=8", *PLOT, *SYNTHESIS]

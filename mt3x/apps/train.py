@@ -12,20 +12,21 @@ import argparse
 import dataclasses
 import functools
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mt3x
 
 if TYPE_CHECKING:
-    from mt3x.data.augmentation import AugmentationConfig
-    from mt3x.data.batches import BatchConfig
-    from mt3x.data.examples import ExampleConfig
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic
+    from mt3x.audio.logmel import SpectrogramConfig
+    from mt3x.model.config import TransformerConfig
     from mt3x.runtime.presets import TranscriptionConfig
-    from mt3x.runtime.train import TrainConfig
+    from mt3x.runtime.train_config import TrainConfig
 
 GIN_DIRECTORIES = (Path(mt3x.__file__).parent / "gin", Path(mt3x.__file__).parents[1] / "gin")
 """In an installed package, and in a checkout."""
@@ -48,6 +49,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME=VALUE",
         help="one gin binding, in T5X's spelling --gin.NAME=VALUE",
     )
+    parser.add_argument(
+        "--resume_from_weights",
+        metavar="FOLDER",
+        help="the folder `weights` of an earlier run, to go on from where its checkpoints were not kept",
+    )
     parser.add_argument("--stop_after_minutes", type=float, help="save and stop after this time")
 
 
@@ -65,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
-        train_on_drawn_examples(settings, args.stop_after_minutes)
+        train_model(settings, args.stop_after_minutes, args.resume_from_weights)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 1
@@ -91,47 +97,67 @@ def _one_line(error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What gin files set under the name `train_on_drawn_examples`.
+    """What gin files set under the name `train`.
 
     Attributes:
-      model: what is trained; training: how; examples, batches, augmentation: on what.
+      model: what is trained; training: how; source: on what.
       model_dir: where checkpoints and the log go.
-      scores_file: scores packed by `mt3x prepare scores`.
-      soundfonts: names or files, to render with; or
-      note_banks: folders that `mt3x prepare note-bank` wrote, to compose audio inside the step.
+      eval_period: steps between two evaluations on `eval_pieces` whole pieces; no piece, no evaluation.
 
     Raises:
-      ValueError: the examples are not of the model's length or tokens, there is no file of scores, or not
-        either soundfonts or note banks.
+      ValueError: eval_period or eval_pieces is too small.
     """
 
     model: "TranscriptionConfig"
     training: "TrainConfig"
-    examples: "ExampleConfig"
-    batches: "BatchConfig"
-    augmentation: "AugmentationConfig"
+    source: "DrawnMusic | BuiltDatasets"
     model_dir: str
-    scores_file: str
-    soundfonts: Sequence[str] = ()
-    note_banks: Sequence[str] = ()
+    eval_period: int = 5000
+    eval_pieces: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("segment_seconds", "vocabulary", "spec", "granularity"):
-            wanted, given = getattr(self.model, name), getattr(self.examples, name)
-            if given != wanted:
-                raise ValueError(f"ExampleConfig.{name} is {given}; the model's is {wanted}: make them equal")
-        if self.examples.max_tokens > self.model.max_target_length:
-            raise ValueError(
-                f"ExampleConfig.max_tokens is {self.examples.max_tokens}; the model writes at most "
-                f"max_target_length, {self.model.max_target_length}: make it no more"
-            )
-        if bool(self.soundfonts) == bool(self.note_banks):
-            raise ValueError(
-                f"soundfonts are {self.soundfonts} and note_banks {self.note_banks}; "
-                "give one of the two, such as soundfonts = ('FluidR3_GM',)"
-            )
-        if not Path(self.scores_file).is_file():
-            raise ValueError(f"scores_file {self.scores_file} is missing; mt3x prepare scores makes it")
+        for name, low in (("eval_period", 1), ("eval_pieces", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+
+
+def transcription_config(
+    network: "TransformerConfig",
+    spectrogram: "SpectrogramConfig",
+    task_feature_lengths: dict[str, int],
+    num_velocity_bins: int,
+    program_granularity: str,
+    onsets_only: bool,
+    use_ties: bool,
+) -> "TranscriptionConfig":
+    """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
+
+    Raises:
+      ValueError: a value that does not exist, lengths of something else, or onsets with ties.
+    """
+    from mt3x.music.instruments import Granularity
+    from mt3x.runtime.presets import TranscriptionConfig
+    from mt3x.tokens.spec import NoteSpec
+    from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
+
+    if set(task_feature_lengths) != {"inputs", "targets"}:
+        raise ValueError(
+            f"TASK_FEATURE_LENGTHS is {task_feature_lengths}; give {{'inputs': frames, 'targets': ids}}"
+        )
+    if onsets_only and use_ties:
+        raise ValueError("ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot be held")
+    vocabulary = VocabularyConfig(num_velocity_bins=num_velocity_bins)
+    rows = num_embeddings(vocabulary_from_codec(build_codec(vocabulary)))
+    with_offsets = NoteSpec.NOTES_WITH_TIES if use_ties else NoteSpec.NOTES
+    return TranscriptionConfig(
+        spectrogram=spectrogram,
+        vocabulary=vocabulary,
+        spec=NoteSpec.ONSETS if onsets_only else with_offsets,
+        granularity=Granularity(program_granularity),
+        network=dataclasses.replace(network, vocab_size=rows),
+        segment_frames=task_feature_lengths["inputs"],
+        max_target_length=task_feature_lengths["targets"],
+    )
 
 
 def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
@@ -167,69 +193,97 @@ def _with_includes(name: str) -> str:
 def _register() -> Callable[..., Settings]:
     """Tells gin what it may set; returns the `Settings` that it makes."""
     import gin
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.data.augmentation import AugmentationConfig
     from mt3x.data.batches import BatchConfig
+    from mt3x.data.cut import SegmentSizes
     from mt3x.data.examples import ExampleConfig
+    from mt3x.data.grain_pipeline import PipelineConfig
+    from mt3x.data.pitch_shift import PitchShiftConfig
+    from mt3x.data.stem_mixing import MixConfig
     from mt3x.model.config import TransformerConfig
     from mt3x.music.instruments import Granularity
+    from mt3x.runtime.adafactor import AdafactorConfig, LearningRateConfig
     from mt3x.runtime.presets import TranscriptionConfig
-    from mt3x.runtime.state import OptimizerConfig
-    from mt3x.runtime.step import LossConfig
-    from mt3x.runtime.train import TrainConfig
+    from mt3x.runtime.train_config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig
 
     for kind in (
-        *(SpectrogramConfig, VocabularyConfig, TransformerConfig, TranscriptionConfig),
-        *(OptimizerConfig, LossConfig, TrainConfig),
-        *(AugmentationConfig, BatchConfig, ExampleConfig),
+        *(SpectrogramConfig, VocabularyConfig, TransformerConfig, TranscriptionConfig, transcription_config),
+        *(OptimizerConfig, AdafactorConfig, LearningRateConfig, LossConfig, TrainConfig),
+        *(AugmentationConfig, BatchConfig, ExampleConfig, DrawnMusic),
+        *(SegmentSizes, MixConfig, PitchShiftConfig, PipelineConfig, BuiltDatasets),
     ):
         gin.external_configurable(kind)
     for names in (NoteSpec, Granularity):
         gin.constants_from_enum(names, module="mt3x")
-    return gin.external_configurable(Settings, "train_on_drawn_examples")  # pyright: ignore[reportReturnType]
+    return gin.external_configurable(Settings, "train")  # pyright: ignore[reportReturnType]
 
 
-def train_on_drawn_examples(settings: Settings, stop_after_minutes: float | None = None) -> None:
-    """Trains on examples drawn from scores and at random; `stop_after_minutes` saves and stops early."""
-    from mt3x.data.batches import DrawnBatches
-    from mt3x.data.sound import note_bank_sound, rendered_sound
-    from mt3x.runtime.train import train
+def train_model(settings: Settings, stop_after_minutes: float | None, weights: str | None) -> None:
+    """Trains; Ctrl-C, SIGTERM and `stop_after_minutes` save and stop early.
 
-    model, training, batches = settings.model, settings.training, settings.batches
-    make_sound = note_bank_sound if settings.note_banks else rendered_sound
-    sound = make_sound(
-        settings.note_banks or settings.soundfonts,
-        settings.examples,
-        settings.augmentation,
-        model.spectrogram.sample_rate,
-    )
-    started = time.monotonic()
+    Args:
+      weights: what `--resume_from_weights` names.
+    """
+    from mt3x.runtime.evaluate import evaluate_pieces
+    from mt3x.runtime.start import start_from_weights
+    from mt3x.runtime.train import Evaluation, train
 
-    def report(line: dict[str, float]) -> None:
-        left = (training.total_steps - line["step"]) * batches.batch_size / line["examples_per_second"]
-        print(
-            f"step {line['step']:.0f}/{training.total_steps}  loss {line['loss']:.3f}  "
-            f"token accuracy {line['token_accuracy']:.3f}  frame loss {line['frame_loss']:.2f}  "
-            f"{line['examples_per_second']:.1f} examples/s  "
-            f"{(time.monotonic() - started) / 60:.1f} min, {left / 60:.0f} min left",
-            file=sys.stderr,
-        )
-
-    with DrawnBatches(
-        settings.examples, batches, Path(settings.scores_file), sound.open_sources, model.segment_frames
-    ) as drawn:
+    model, training = settings.model, settings.training
+    report = functools.partial(_report, training.total_steps, settings.source.batch_size, time.monotonic())
+    pieces = settings.source.evaluation_pieces(settings.eval_pieces)
+    evaluation = Evaluation(settings.eval_period, lambda params: evaluate_pieces(model, params, pieces))
+    deadline = float("inf") if stop_after_minutes is None else time.monotonic() + 60 * stop_after_minutes
+    with _Signals() as signals, settings.source.open(model) as feed:
         train(
             model,
             training,
-            drawn,
-            sound.prepare,
-            sound.resources,
+            feed,
             Path(settings.model_dir),
-            report,
-            stop_after_seconds=None if stop_after_minutes is None else 60 * stop_after_minutes,
+            start=None if weights is None else lambda: start_from_weights(weights, model, training),
+            report=report,
+            should_stop=lambda: signals.came or time.monotonic() > deadline,
+            evaluation=evaluation if pieces else None,
         )
+
+
+class _Signals:
+    """Takes SIGTERM and Ctrl-C as wishes within the block: `came` tells; a second Ctrl-C stops at once."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: object) -> None:
+        if self.came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.came = True
+        print("mt3x train: saving, then stopping", file=sys.stderr)
+
+
+def _report(total_steps: int, batch_size: int, started: float, line: dict[str, float]) -> None:
+    """One line for people: progress, or what an evaluation found."""
+    words = [f"step {line['step']:.0f}/{total_steps}"]
+    if "loss" not in line:
+        words += [f"{name} {value:.3f}" for name, value in line.items() if name != "step"]
+    else:
+        minutes_left = (total_steps - line["step"]) * batch_size / line["examples_per_second"] / 60
+        words += [f"loss {line['loss']:.3f}", f"token accuracy {line['token_accuracy']:.3f}"]
+        words += [f"{line['examples_per_second']:.1f} examples/s"]
+        words += [f"{(time.monotonic() - started) / 60:.1f} min, {minutes_left:.0f} min left"]
+    print("  ".join(words), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.spmd import with_logical_constraint
 
 from mt3x.model.config import TransformerConfig
 
@@ -107,7 +108,7 @@ class Mlp(nn.Module):
             name = "wi" if len(config.mlp_activations) == 1 else f"wi_{index}"
             # [..., T, D] -> [..., T, mlp_dim]
             branches.append(_ACTIVATIONS[activation](dense(config.mlp_dim, name=name)(x)))
-        hidden = functools.reduce(jnp.multiply, branches)
+        hidden = with_logical_constraint(functools.reduce(jnp.multiply, branches), ("batch", "length", "mlp"))
         hidden = dropout_over_time(config)(hidden, deterministic=deterministic)
         return dense(x.shape[-1], name="wo")(hidden)  # [..., T, mlp_dim] -> [..., T, D]
 
@@ -160,7 +161,13 @@ class Attention(nn.Module):
     def _split_heads(self, x: jax.Array) -> jax.Array:
         # [..., T, H * head_dim] -> [..., T, H, head_dim] -> [..., H, T, head_dim]
         x = x.reshape(*x.shape[:-1], self.config.num_heads, self.config.head_dim)
-        return jnp.swapaxes(x, -3, -2)
+        heads = jnp.swapaxes(x, -3, -2)
+        return with_logical_constraint(heads, ("batch", "heads", "length", "kv"))
+
+
+def along_batch(x: jax.Array) -> jax.Array:
+    """[B, T, D], which devices share by examples. Outside of a training step nothing happens."""
+    return with_logical_constraint(x, ("batch", "length", "embed"))
 
 
 def dropout_over_time(config: TransformerConfig) -> nn.Dropout:

@@ -19,7 +19,15 @@ import jax
 import jax.numpy as jnp
 
 from mt3x.model.config import TransformerConfig
-from mt3x.model.layers import Attention, KeyValues, Mlp, RMSNorm, dropout_over_time, sinusoid_table
+from mt3x.model.layers import (
+    Attention,
+    KeyValues,
+    Mlp,
+    RMSNorm,
+    along_batch,
+    dropout_over_time,
+    sinusoid_table,
+)
 
 
 class DecoderMemory(NamedTuple):
@@ -52,13 +60,14 @@ class EncoderLayer(nn.Module):
         x = x + drop(y, deterministic=deterministic)
         y = RMSNorm(config.dtype, name="pre_mlp_layer_norm")(x)
         y = Mlp(config, name="mlp")(y, deterministic)
-        return x + drop(y, deterministic=deterministic)
+        return along_batch(x + drop(y, deterministic=deterministic))
 
 
 class Encoder(nn.Module):
     """Frames [B, F, M] -> [B, F, D]."""
 
     config: TransformerConfig
+    has_remat: bool = False
 
     @nn.compact
     def __call__(self, inputs: jax.Array, deterministic: bool) -> jax.Array:
@@ -69,8 +78,9 @@ class Encoder(nn.Module):
         positions = jnp.asarray(sinusoid_table(inputs.shape[1], config.emb_dim))  # [F, D]
         x = project(inputs).astype(jnp.float32) + positions[jnp.newaxis]  # [B, F, M] -> [B, F, D]
         x = dropout_over_time(config)(x, deterministic=deterministic).astype(config.dtype)
+        layer = nn.remat(EncoderLayer, static_argnums=(2,)) if self.has_remat else EncoderLayer
         for index in range(config.num_encoder_layers):
-            x = EncoderLayer(config, name=f"layers_{index}")(x, deterministic)
+            x = layer(config, name=f"layers_{index}")(x, deterministic)
         x = RMSNorm(config.dtype, name="encoder_norm")(x)
         return nn.Dropout(config.dropout_rate)(x, deterministic=deterministic)
 
@@ -122,20 +132,22 @@ class DecoderLayer(nn.Module):
         y = self.encoder_decoder_attention(y, memory, deterministic=deterministic)
         x = x + self.dropout(y, deterministic=deterministic)
         y = self.mlp(self.pre_mlp_layer_norm(x), deterministic)
-        return x + self.dropout(y, deterministic=deterministic)
+        return along_batch(x + self.dropout(y, deterministic=deterministic))
 
 
 class Decoder(nn.Module):
     """Token ids and the encoder's output -> logits."""
 
     config: TransformerConfig
+    has_remat: bool = False
 
     def setup(self) -> None:
         config = self.config
         self.token_embedder = nn.Embed(
             config.vocab_size, config.emb_dim, dtype=config.dtype, embedding_init=nn.initializers.normal(1.0)
         )
-        self.layers = [DecoderLayer(config) for _ in range(config.num_decoder_layers)]
+        layer = nn.remat(DecoderLayer, static_argnums=(4,)) if self.has_remat else DecoderLayer
+        self.layers = [layer(config) for _ in range(config.num_decoder_layers)]
         self.decoder_norm = RMSNorm(config.dtype)
         self.dropout = dropout_over_time(config)
         if not config.logits_via_embedding:
@@ -184,14 +196,16 @@ class Decoder(nn.Module):
 class Transformer(nn.Module):
     """The whole network: `model.apply({"params": params}, ..., method=...)` with the methods below.
 
-    Dropout is on with `deterministic=False` and `rngs={"dropout": key}`.
+    Dropout is on with `deterministic=False` and `rngs={"dropout": key}`. `has_remat` computes each layer
+    again in the backward pass instead of keeping what it computed.
     """
 
     config: TransformerConfig
+    has_remat: bool = False
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.config)
-        self.decoder = Decoder(self.config)
+        self.encoder = Encoder(self.config, self.has_remat)
+        self.decoder = Decoder(self.config, self.has_remat)
 
     def __call__(
         self,

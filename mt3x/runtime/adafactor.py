@@ -154,13 +154,17 @@ class AdafactorConfig:
             raise ValueError(f"beta1 is {self.beta1}; give a number from 0 to below 1, or None")
 
 
-def adafactor(config: AdafactorConfig) -> optax.GradientTransformation:
+def adafactor(
+    config: AdafactorConfig, schedule: optax.Schedule | None = None
+) -> optax.GradientTransformation:
     """T5X's Adafactor as an optax transformation, whose updates are added to the weights.
+
+    `schedule` takes the place of that of `config.learning_rate`.
 
     Under strict dtype promotion, update inside `jax.numpy_dtype_promotion("standard")`, as `apply_gradients`.
     """
     return optax.adafactor(
-        create_learning_rate_scheduler(config.learning_rate),
+        schedule or create_learning_rate_scheduler(config.learning_rate),
         min_dim_size_to_factor=config.min_dim_size_to_factor,
         decay_rate=config.decay_rate,
         decay_offset=config.step_offset,

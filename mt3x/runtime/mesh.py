@@ -1,31 +1,126 @@
-"""Devices as a mesh: batches are split over its `data` axis, everything else is copied to every device."""
+"""Devices as a mesh of two axes, and which part of each array lies where.
+
+Batches are split over `data`; parameters, what the optimizer keeps of them, and activations over `model`, by
+the logical names of their axes (`model.axes`) and T5X's standard rules. With a `model` axis of 1 every device
+holds all parameters. Several processes (hosts) share one mesh; each gives its own part of a batch.
+
+Source: T5X's `partitioning.standard_logical_axis_rules` (1-D activations and parameters).
+"""
 
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from mt3x.model.axes import parameter_axes
+
+AXIS_RULES: dict[str, str | None] = {
+    "batch": "data",
+    "vocab": "model",
+    "embed": None,
+    "mlp": "model",
+    "heads": "model",
+    "kv": None,
+    "joined_kv": "model",
+    "length": None,
+}
+"""Which axis of the mesh a logical axis is split over; those that are not named here are whole everywhere."""
 
 
-def data_mesh() -> Mesh:
-    """A mesh with one axis, `data`, over all devices."""
-    return Mesh(np.asarray(jax.devices()), ("data",))
+def make_mesh(model_devices: int = 1) -> Mesh:
+    """All devices as `data` x `model`, `model_devices` of them along `model`.
+
+    Raises:
+      ValueError: the devices do not divide into groups of `model_devices`.
+    """
+    count = jax.device_count()
+    if model_devices < 1 or count % model_devices:
+        raise ValueError(
+            f"model_devices is {model_devices}; it must divide the {count} devices that are here"
+        )
+    shape = count // model_devices, model_devices
+    return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def split_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Arrays [B, ...] placed with B split over `data`.
+    """Arrays [B, ...] of this process, placed with B split over `data`.
 
     Raises:
-      ValueError: B is not a multiple of the number of devices.
+      ValueError: B is not a multiple of this process's share of the `data` axis.
     """
     size = next(iter(batch.values())).shape[0]
-    if size % mesh.size:
-        raise ValueError(
-            f"a batch of {size} cannot be split over {mesh.size} devices; use a multiple of {mesh.size}"
-        )
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+    share = max(mesh.shape["data"] // jax.process_count(), 1)
+    if size % share:
+        raise ValueError(f"a batch of {size} cannot be split over {share} devices; use a multiple of {share}")
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    return {name: jax.make_array_from_process_local_data(split, value) for name, value in batch.items()}
+
+
+def place(tree: Any, shardings: Any) -> Any:
+    """The arrays where `shardings` (one for all, or a tree) says; all processes give the same arrays."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+    return jax.jit(lambda same: same, out_shardings=shardings)(tree)  # device_put sees only its own devices
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Every array of the tree on every device, whole."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return place(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def parameter_shardings(params: Any, mesh: Mesh) -> Any:
+    """Where each parameter lies: the tree with a `NamedSharding` in the place of each array or shape.
+
+    Raises:
+      ValueError: an axis is not a multiple of the mesh's.
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, value, axes: NamedSharding(mesh, _spec(path, value.shape, axes, mesh)),
+        params,
+        parameter_axes(params),
+    )
+
+
+def state_shardings(state: Any, params: Any, mesh: Mesh) -> Any:
+    """Where each array of a training state lies.
+
+    An array that belongs to a parameter (the path to it ends in that parameter's) and has its shape lies as
+    the parameter does; sums over some of its axes, and everything else, are on every device.
+
+    Args:
+      state: any tree of arrays or shapes; params: the parameters that it is about.
+    """
+    shardings = jax.tree_util.tree_leaves_with_path(parameter_shardings(params, mesh))
+    shapes = [value.shape for value in jax.tree.leaves(params)]
+    known = {
+        _names(path): (shape, sharding) for (path, sharding), shape in zip(shardings, shapes, strict=True)
+    }
+    longest = max(map(len, known), default=0)
+
+    def place(path: tuple[Any, ...], value: Any) -> NamedSharding:
+        names = _names(path)
+        for length in range(min(longest, len(names)), 0, -1):
+            shape, sharding = known.get(names[-length:], (None, None))
+            if sharding is not None and shape == value.shape:
+                return sharding
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(place, state)
+
+
+def _names(path: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(str(getattr(entry, "key", getattr(entry, "name", entry))) for entry in path)
+
+
+def _spec(
+    path: tuple[Any, ...], shape: tuple[int, ...], axes: tuple[str | None, ...], mesh: Mesh
+) -> PartitionSpec:
+    parts = [AXIS_RULES.get(axis) if axis is not None else None for axis in axes]
+    for size, axis, part in zip(shape, axes, parts, strict=True):
+        if part is not None and size % mesh.shape[part]:
+            raise ValueError(
+                f"{'/'.join(_names(path))}: its axis {axis} of {size} cannot be split over "
+                f"{mesh.shape[part]} devices; choose another number of devices along {part}"
+            )
+    return PartitionSpec(*parts)

@@ -3,17 +3,20 @@
 Parameters are `{"network": ..., "frame_head": ...}`: the transcriber's own, under T5X's names, and those of
 the auxiliary head, which only training uses.
 
-Optimizer: Muon (Jordan 2024) for the matrices inside the layers, Adam for everything else (embeddings, the
-output projection, norms and biases), both from optax and with Nesterov momentum.
+Optimizers, all from optax: Muon (Jordan 2024) for the matrices inside the layers with Adam for everything
+else (embeddings, the output projection, norms and biases), both with Nesterov momentum; AdamW; T5X's
+Adafactor.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+
+from mt3x.runtime.adafactor import AdafactorConfig, adafactor, create_learning_rate_scheduler
+from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
 
 Params = dict[str, Any]
 
@@ -35,26 +38,8 @@ class TrainState:
     optimizer_state: optax.OptState
 
 
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-    """Learning rates and their schedule.
-
-    Attributes:
-      learning_rate: of Muon, its updates scaled to an RMS of 0.2 as AdamW's.
-      adam_learning_rate: of Adam.
-      warmup_steps: the rates rise linearly from 0.
-      decay_from: share of the run after which both rates fall by a half cosine to `final_fraction`.
-      clip_norm: gradients with a larger global norm are scaled down to it.
-      average_decay: of the moving average of the weights.
-    """
-
-    learning_rate: float = 2e-3
-    adam_learning_rate: float = 2e-3
-    warmup_steps: int = 200
-    decay_from: float = 0.3
-    final_fraction: float = 0.01
-    clip_norm: float = 1.0
-    average_decay: float = 0.998
+REWARM_STEPS = 500
+"""An optimizer that begins in the middle of a run knows no moments: its rates rise over so many steps."""
 
 
 def learning_rate_schedule(peak: float, total_steps: int, config: OptimizerConfig) -> optax.Schedule:
@@ -68,19 +53,42 @@ def learning_rate_schedule(peak: float, total_steps: int, config: OptimizerConfi
     return optax.join_schedules(pieces, [config.warmup_steps, decay_start])
 
 
-def make_optimizer(total_steps: int, config: OptimizerConfig) -> optax.GradientTransformation:
-    """Muon for layer matrices, Adam for the rest, after clipping by global norm."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.contrib.muon(
-            learning_rate_schedule(config.learning_rate, total_steps, config),
+def make_optimizer(training: TrainConfig, first_step: int = 0) -> optax.GradientTransformation:
+    """What turns gradients into updates.
+
+    Args:
+      first_step: step of the run at which this optimizer begins to count, from 0.
+    """
+    config = training.optimizer
+
+    def from_here(schedule: optax.Schedule) -> optax.Schedule:
+        if not first_step:
+            return schedule
+        return lambda count: schedule(count + first_step) * jnp.minimum(count / REWARM_STEPS, 1.0)
+
+    if isinstance(config, AdafactorConfig):
+        return adafactor(config, from_here(create_learning_rate_scheduler(config.learning_rate)))
+    schedule, adam_schedule = (
+        from_here(learning_rate_schedule(peak, training.total_steps, config))
+        for peak in (config.learning_rate, config.adam_learning_rate)
+    )
+    if config.name == "adamw":
+        chosen = optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay, mask=_matrices)
+    else:
+        chosen = optax.contrib.muon(
+            schedule,
             consistent_rms=0.2,
             ns_steps=3,  # each takes 36 ms on two CPU cores at the default model's size
             preconditioning="aol",  # makes up for one more
-            adam_learning_rate=learning_rate_schedule(config.adam_learning_rate, total_steps, config),
+            adam_learning_rate=adam_schedule,
             muon_weight_dimension_numbers=_layer_matrices,
-        ),
-    )
+        )
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), chosen)
+
+
+def _matrices(params: optax.Params) -> optax.Params:
+    """True for parameters that weight decay is for: not for norms and biases."""
+    return jax.tree.map(lambda value: value.ndim > 1, params)
 
 
 def _layer_matrices(params: optax.Params) -> optax.Params:
@@ -93,12 +101,14 @@ def _layer_matrices(params: optax.Params) -> optax.Params:
     return jax.tree_util.tree_map_with_path(mark, params)
 
 
-def new_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+def new_state(
+    params: Params, optimizer: optax.GradientTransformation, average: Params | None = None, step: int = 0
+) -> TrainState:
+    """The state after `step` steps of which the optimizer knows nothing; `average` None: of the weights."""
     return TrainState(
-        step=jnp.zeros((), jnp.int32),
+        step=jnp.asarray(step, jnp.int32),
         params=params,
-        average=jax.tree.map(jnp.copy, params["network"]),
+        average=jax.tree.map(jnp.copy, params["network"] if average is None else average),
         optimizer_state=optimizer.init(params),
     )
 

@@ -10,23 +10,25 @@ start), `note_pitch`, `note_program` int32 [B, P] (pitch -1 pads), `note_is_drum
 the caller's `prepare` makes samples from.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mt3x.audio.logmel import log_mel
 from mt3x.model.frame_head import NUM_PITCHES, FrameHead
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.runtime.loss import token_loss
+from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import Params, TrainState, apply_gradients
+from mt3x.runtime.train_config import TrainConfig
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
 Batch = dict[str, jax.Array]
@@ -34,28 +36,6 @@ Prepare = Callable[[jax.Array, Batch, Any], jax.Array]
 """(random key, batch, what `resources` holds) -> samples float32 [B, N]."""
 
 NUM_CLASSES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class LossConfig:
-    """How the parts of the loss weigh.
-
-    Attributes:
-      z_loss: T5X's penalty on the log of the softmax normaliser.
-      frame_weight: weight of the frame head's loss at the start.
-      frame_weight_final: its share that is left after `frame_weight_until` of the run.
-      onset_positive_weight: weight of cells that hold an onset over cells that do not, which are far more.
-      shift_jitter_steps: the decoder reads the shifts before a token with random errors, whose standard
-        deviation is drawn for each example from 0 to this. Its own shifts will be off by a step or two: a
-        decoder that has only read true ones writes a note again that it wrote too early. MT3 has none.
-    """
-
-    z_loss: float = 1e-4
-    frame_weight: float = 0.2
-    frame_weight_final: float = 0.15
-    frame_weight_until: float = 0.7
-    onset_positive_weight: float = 5.0
-    shift_jitter_steps: float = 0.0
 
 
 def piano_rolls(batch: Batch, num_frames: int, frames_per_second: float) -> dict[str, jax.Array]:
@@ -116,26 +96,71 @@ def jitter_shifts(key: jax.Array, ids: jax.Array, shift_ids: tuple[int, int], st
 
 def make_train_step(
     config: TranscriptionConfig,
-    loss_config: LossConfig,
+    training: TrainConfig,
     optimizer: optax.GradientTransformation,
-    average_decay: float,
-    total_steps: int,
     prepare: Prepare,
     mesh: Mesh,
+    placement: Any,
 ) -> Callable[[TrainState, Batch, jax.Array, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """The jitted update `(state, batch, key, resources) -> (state, measurements)`.
 
     The key is folded with the step inside. `resources` is a tree of arrays that `prepare` needs besides the
     batch (a note bank), or None.
 
+    Args:
+      placement: a tree like the state with the sharding of each array (`mesh.state_shardings`).
+
     Measurements are float32 scalars: `loss` (nats a token), `token_accuracy`, `frame_loss`, `gradient_norm`.
     """
-    # Typed, as flax says of `apply` only that it may also return a pair.
-    apply_network: Callable[..., jax.Array] = Transformer(config.network).apply  # pyright: ignore
-    apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
+    loss = _make_loss(config, training, prepare, mesh)
 
+    def step(state: TrainState, batch: Batch, key: jax.Array, resources: Any):
+        key = jax.random.fold_in(key, state.step)
+        progress = state.step.astype(jnp.float32) / training.total_steps
+        count = jnp.maximum(jnp.sum(batch["targets"] > 0).astype(jnp.float32), 1.0)
+
+        def slope(part: Batch, key: jax.Array):
+            return jax.grad(loss, has_aux=True)(state.params, part, key, resources, progress, count)
+
+        with nn.logical_axis_rules(tuple(AXIS_RULES.items())):
+            gradients, measured = _add_up(slope, batch, key, training.num_microbatches)
+        measured["gradient_norm"] = optax.tree.norm(gradients)
+        return apply_gradients(state, gradients, optimizer, training.average_decay), measured
+
+    return jax.jit(step, donate_argnums=0, out_shardings=(placement, NamedSharding(mesh, P())))
+
+
+def _add_up(slope: Callable[[Batch, jax.Array], Any], batch: Batch, key: jax.Array, num_parts: int) -> Any:
+    """The sum of `slope` over the parts of a batch, one after the other; a part has every n-th example."""
+    if num_parts == 1:
+        return slope(batch, key)
+    # [B, ...] -> [B / parts, parts, ...] -> [parts, B / parts, ...]: examples stay on their devices.
+    parts = jax.tree.map(lambda x: jnp.swapaxes(x.reshape(-1, num_parts, *x.shape[1:]), 0, 1), batch)
+    keys = jax.random.split(key, num_parts)
+    first = jax.tree.map(lambda x: x[0], parts)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(slope, first, keys[0]))
+
+    def add(total: Any, part: tuple[Batch, jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, slope(*part)), None
+
+    return jax.lax.scan(add, zeros, (parts, keys))[0]
+
+
+def _make_loss(
+    config: TranscriptionConfig, training: TrainConfig, prepare: Prepare, mesh: Mesh
+) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
+    """The loss of a part of a batch, as its share of the whole batch's: shares add up, measurements too.
+
+    Returns:
+      `(params, batch, key, resources, progress, count) -> (loss, measurements)`: `progress` 0 to 1 along the
+      run, `count` the tokens of the whole batch.
+    """
+    weights = training.loss
+    # Typed, as flax says of `apply` only that it may also return a pair.
+    apply_network: Callable[..., jax.Array] = Transformer(config.network, training.has_remat).apply  # pyright: ignore
+    apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
     codec = build_codec(config.vocabulary)
-    first, last = vocabulary_from_codec(codec).encode(codec.event_type_range("shift")).tolist()
+    shift_ids = tuple(vocabulary_from_codec(codec).encode(codec.event_type_range("shift")).tolist())
 
     # XLA would gather the whole batch on every device for an FFT; shard_map keeps each device to its share.
     # Loops inside (a note bank's) start from constants, which its check of replication would refuse.
@@ -146,31 +171,31 @@ def make_train_step(
         key = jax.random.fold_in(key, jax.lax.axis_index("data"))
         return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
 
-    def loss(params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array):
+    def frames_of(params: Params, encoded: jax.Array, batch: Batch) -> jax.Array:
+        if not weights.frame_weight:
+            return jnp.zeros(())
+        rolls = piano_rolls(batch, encoded.shape[1], config.spectrogram.frames_per_second)
+        logits = apply_head({"params": params["frame_head"]}, encoded)
+        return frame_loss(logits, rolls, weights.onset_positive_weight) / training.num_microbatches
+
+    def loss(
+        params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
+    ):
         sample_key, jitter_key, dropout_key = jax.random.split(key, 3)
         mel = hear(sample_key, batch, resources)
         variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
         run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
         encoded = run(mel, method=Transformer.encode)
         targets = batch["targets"]
-        read = jitter_shifts(jitter_key, targets, (first, last), loss_config.shift_jitter_steps)
+        read = jitter_shifts(jitter_key, targets, shift_ids, weights.shift_jitter_steps)
         logits = run(encoded, shift_right(read), method=Transformer.decode)
-        weights = (targets > 0).astype(jnp.float32)
-        tokens, z, count = token_loss(logits, targets, weights, loss_config.z_loss)
-        rolls = piano_rolls(batch, mel.shape[1], config.spectrogram.frames_per_second)
-        frame_logits = apply_head({"params": params["frame_head"]}, encoded)
-        frames = frame_loss(frame_logits, rolls, loss_config.onset_positive_weight)
-        fallen = jnp.minimum(progress / loss_config.frame_weight_until, 1.0)
-        frame_weight = loss_config.frame_weight * (1 - (1 - loss_config.frame_weight_final) * fallen)
-        correct = jnp.sum(jnp.where(jnp.argmax(logits, axis=-1) == targets, weights, 0.0))
+        is_token = (targets > 0).astype(jnp.float32)
+        tokens, z, _ = token_loss(logits, targets, is_token, weights.z_loss, weights.label_smoothing)
+        frames = frames_of(params, encoded, batch)
+        fallen = jnp.minimum(progress / weights.frame_weight_until, 1.0)
+        frame_weight = weights.frame_weight * (1 - (1 - weights.frame_weight_final) * fallen)
+        correct = jnp.sum(jnp.where(jnp.argmax(logits, axis=-1) == targets, is_token, 0.0))
         measured = {"loss": (tokens - z) / count, "token_accuracy": correct / count, "frame_loss": frames}
         return tokens / count + frame_weight * frames, measured
 
-    def step(state: TrainState, batch: Batch, key: jax.Array, resources: Any):
-        key = jax.random.fold_in(key, state.step)
-        progress = state.step.astype(jnp.float32) / total_steps
-        gradients, measured = jax.grad(loss, has_aux=True)(state.params, batch, key, resources, progress)
-        measured["gradient_norm"] = optax.tree.norm(gradients)
-        return apply_gradients(state, gradients, optimizer, average_decay), measured
-
-    return jax.jit(step, donate_argnums=0)
+    return loss

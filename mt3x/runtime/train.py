@@ -1,14 +1,15 @@
 """The training loop: batches in, checkpoints and a loss curve out.
 
-Stopped at any moment, it goes on from the last checkpoint.
+Stopped at any moment, it goes on from the last checkpoint with the losses of an unbroken run.
 
-A run's directory holds `config.json` (what the weights need), `log.jsonl` (one object per logged step) and
-`checkpoints/` (the whole training state, Orbax). The loop takes any iterator of numpy batches that can tell
-and take back its position (`get_state`, `set_state`, as Grain's iterators do).
+A run's directory holds `config.json` (what the weights need), `log.jsonl` (one object per logged step),
+`tensorboard/`, `checkpoints/` (the whole training state, Orbax), and, once the run has ended or was stopped,
+`weights/` (what a run can be resumed from where the whole state cannot be kept). With several processes each
+gives its own part of every batch, and the first one writes the log.
 """
 
 import dataclasses
-import json
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,21 +18,20 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
-from mt3x.model.alignment_prior import apply_alignment_prior
-from mt3x.model.frame_head import FrameHead
-from mt3x.model.transformer import Transformer
-from mt3x.music.timegrid import steps_to_seconds
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
-from mt3x.runtime.mesh import data_mesh, replicate, split_batch
+from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.state import OptimizerConfig, Params, TrainState, make_optimizer, new_state
-from mt3x.runtime.step import NUM_CLASSES, LossConfig, Prepare, make_train_step
-from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+from mt3x.runtime.start import StartingPoint, fresh_start, parameter_shapes, save_weights_and_position
+from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
+from mt3x.runtime.step import Prepare, make_train_step
+from mt3x.runtime.train_config import TrainConfig
+from mt3x.runtime.train_log import TrainLog
 
-LOG_FILE = "log.jsonl"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, WEIGHTS, PROFILE = "checkpoints", "weights", "profile"
+PROFILED_STEPS = 5
 
 
 class BatchIterator(Protocol):
@@ -49,114 +49,92 @@ class BatchIterator(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """One run.
+class Feed:
+    """What a run is fed with.
 
     Attributes:
-      total_steps: length of the run; learning rates and the frame head's weight fall along it.
-      seed: of the weights, dropout and augmentation.
-      log_every: steps between two lines of the log, each the mean over those steps.
-      checkpoint_seconds: wall time between two checkpoints.
-      has_alignment_prior: start with attention aligned in time (`model.alignment_prior`).
-
-    Raises:
-      ValueError: total_steps or log_every below 1.
+      batches: of this process.
+      prepare: makes samples from a batch and `resources` inside the jitted step (see `runtime.step`).
+      resources: arrays that `prepare` needs besides the batch, or None.
     """
 
-    total_steps: int = 10_000
-    seed: int = 0
-    log_every: int = 50
-    checkpoint_seconds: float = 120.0
-    has_alignment_prior: bool = True
-    optimizer: OptimizerConfig = OptimizerConfig()
-    loss: LossConfig = LossConfig()
-
-    def __post_init__(self) -> None:
-        for name in ("total_steps", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+    batches: BatchIterator
+    prepare: Prepare
+    resources: Any = None
 
 
-def initial_params(config: TranscriptionConfig, seed: int, has_alignment_prior: bool) -> Params:
-    """Fresh parameters of the network and the frame head, float32."""
-    network_key, head_key = jax.random.split(jax.random.key(seed))
-    network = config.network
-    frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
-    ids = np.zeros((1, 8), np.int32)
-    params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
-    encoded = np.zeros((1, config.segment_frames, network.emb_dim), np.float32)
-    head = jax.jit(FrameHead(NUM_CLASSES).init)(head_key, encoded)["params"]
-    if has_alignment_prior:
-        params = apply_alignment_prior(params, network, *_shifts(config))
-    return {"network": params, "frame_head": head}
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is measured every so many steps: `run` takes the averaged weights, returns numbers by name."""
 
-
-def _shifts(config: TranscriptionConfig) -> tuple[int, np.ndarray]:
-    """The id of the shift of 0 steps, and the frame that each shift names: float64 [S]."""
-    codec = build_codec(config.vocabulary)
-    first_index, last_index = codec.event_type_range("shift")
-    first_id = int(vocabulary_from_codec(codec).encode(first_index))
-    seconds = steps_to_seconds(np.arange(last_index - first_index + 1), codec.steps_per_second)
-    return first_id, seconds * config.spectrogram.frames_per_second
+    every_steps: int
+    run: Callable[[Params], dict[str, float]]
 
 
 def train(
     config: TranscriptionConfig,
-    train_config: TrainConfig,
-    batches: BatchIterator,
-    prepare: Prepare,
-    resources: Any,
+    training: TrainConfig,
+    feed: Feed,
     directory: Path,
+    start: Callable[[], StartingPoint] | None = None,
     report: Callable[[dict[str, float]], None] = lambda line: None,
-    stop_after_seconds: float | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    evaluation: Evaluation | None = None,
 ) -> TrainState:
-    """Trains until `total_steps`, from the newest checkpoint in `directory` or from fresh weights.
+    """Trains until `total_steps`, from the newest checkpoint in `directory` or from a starting point.
 
     Args:
-      prepare: makes samples from a batch and `resources` inside the jitted step (see `runtime.step`).
+      start: where to begin if there is no checkpoint; with fresh weights if not given.
       report: called with every line of the log.
-      stop_after_seconds: saves and returns early after this wall time.
+      should_stop: asked after every step; saves and returns early.
 
     Raises:
       ValueError: `directory` holds a run of another configuration.
       FloatingPointError: the loss is not finite; names the step. The last checkpoint is from before it.
     """
     _claim_directory(directory, config)
-    optimizer = make_optimizer(train_config.total_steps, train_config.optimizer)
-    mesh = data_mesh()
-    checkpoints = CheckpointDirectory(directory / CHECKPOINTS)
-    state = _fresh_or_resumed(config, train_config, optimizer, checkpoints, batches, mesh)
-    step = make_train_step(
-        config,
-        train_config.loss,
-        optimizer,
-        train_config.optimizer.average_decay,
-        train_config.total_steps,
-        prepare,
-        mesh,
-    )
-    resources = replicate(resources, mesh)
-    key = replicate(jax.random.key(train_config.seed + 1), mesh)
-    number = saved_number = int(state.step)
-    log = _Log(directory / LOG_FILE, report, number)
-    started = saved = time.monotonic()
-    while number < train_config.total_steps:
-        batch = next(batches)
-        state, measured = step(state, split_batch(batch, mesh), key, resources)
-        number += 1
-        log.add(measured, len(batch["targets"]))
-        is_last = number == train_config.total_steps
-        if number % train_config.log_every == 0 or is_last:
-            log.write(number)
-        now = time.monotonic()
-        is_out_of_time = stop_after_seconds is not None and now - started > stop_after_seconds
-        if is_last or is_out_of_time or now - saved > train_config.checkpoint_seconds:
-            log.check_finite(number)
-            checkpoints.save(number, {"state": state}, {"batches": batches.get_state()})
-            saved, saved_number = now, number
-        if is_out_of_time:
-            break
-    assert saved_number == number
+    mesh = make_mesh(training.model_devices)
+    checkpoints = CheckpointDirectory(directory / CHECKPOINTS, training.keep_checkpoints)
+    with checkpoints, TrainLog(directory, report) as log:
+        start = start or (lambda: fresh_start(config, training))
+        began = _begin(config, training, start, feed.batches, checkpoints, mesh)
+        step = make_train_step(config, training, began.optimizer, feed.prepare, mesh, began.placement)
+        resources = replicate(feed.resources, mesh)
+        key = replicate(jax.random.key(training.seed + 1), mesh)
+        state, number, saved_at = began.state, began.step, time.monotonic()
+        log.go_on_from(number)
+        while number < training.total_steps:
+            if number == training.profile_at:
+                jax.profiler.start_trace(str(directory / PROFILE))
+            batch = next(feed.batches)
+            state, measured = step(state, split_batch(batch, mesh), key, resources)
+            number += 1
+            log.add(measured, len(batch["targets"]) * jax.process_count())
+            if training.profile_at is not None and number == training.profile_at + PROFILED_STEPS:
+                jax.block_until_ready(state)
+                jax.profiler.stop_trace()
+            is_stopped, is_time = _any_process(
+                should_stop(), time.monotonic() - saved_at > training.checkpoint_seconds
+            )
+            is_last = number == training.total_steps
+            if number % training.log_every == 0 or is_last:
+                log.write(number)
+            if evaluation is not None and (number % evaluation.every_steps == 0 or is_last):
+                log.write_values(number, evaluation.run(_on_host(state.average, mesh)))
+            if is_last or is_stopped or is_time:
+                log.check_finite(number)
+                values = {
+                    "batches": feed.batches.get_state(),
+                    "optimizer_began_at": began.optimizer_began_at,
+                }
+                checkpoints.save(number, {"state": state}, values)
+                saved_at = time.monotonic()
+            if is_stopped:
+                break
+        if number > began.step:
+            weights = _on_host(state.params, mesh), _on_host(state.average, mesh)
+            position = feed.batches.get_state()
+            save_weights_and_position(directory / WEIGHTS, config, *weights, number, position)
     return state
 
 
@@ -171,62 +149,57 @@ def _claim_directory(directory: Path, config: TranscriptionConfig) -> None:
         )
 
 
-def _fresh_or_resumed(
+@dataclasses.dataclass(frozen=True)
+class _Beginning:
+    """The state on the devices, and what made it."""
+
+    state: TrainState
+    step: int
+    optimizer: optax.GradientTransformation
+    optimizer_began_at: int
+    placement: Any
+
+
+def _begin(
     config: TranscriptionConfig,
-    train_config: TrainConfig,
-    optimizer: optax.GradientTransformation,
-    checkpoints: CheckpointDirectory,
+    training: TrainConfig,
+    start: Callable[[], StartingPoint],
     batches: BatchIterator,
+    checkpoints: CheckpointDirectory,
     mesh: Mesh,
-) -> TrainState:
-    """The state on every device of the mesh; `batches` are moved to where it was saved."""
+) -> _Beginning:
+    """The newest checkpoint's state, or a new one from `start`; `batches` are moved to where it was saved."""
     newest = checkpoints.newest_step()
     if newest is None:
-        params = initial_params(config, train_config.seed, train_config.has_alignment_prior)
-        return replicate(new_state(params, optimizer), mesh)
-    shapes = jax.eval_shape(lambda: new_state(initial_params(config, 0, False), optimizer))
-    placement = NamedSharding(mesh, PartitionSpec())
-    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement), shapes)
-    restored, position = checkpoints.restore(newest, {"state": target})
-    batches.set_state(position["batches"])
-    return restored["state"]
+        point = start()
+        optimizer = make_optimizer(training, point.step)
+        state = new_state(point.params, optimizer, point.average, point.step)
+        placement = state_shardings(state, point.params, mesh)
+        if point.position is not None:
+            batches.set_state(point.position)
+        state = place(state, placement)
+        return _Beginning(state, point.step, optimizer, point.step, placement)
+    values = checkpoints.read_values(newest)
+    optimizer = make_optimizer(training, values["optimizer_began_at"])
+    shapes = jax.eval_shape(
+        functools.partial(new_state, optimizer=optimizer), parameter_shapes(config, training)
+    )
+    placement = state_shardings(shapes, shapes.params, mesh)
+    target = jax.tree.map(
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, placement
+    )
+    state = checkpoints.restore(newest, {"state": target})["state"]
+    batches.set_state(values["batches"])
+    return _Beginning(state, newest, optimizer, values["optimizer_began_at"], placement)
 
 
-class _Log:
-    """Means of the measurements since the last line, written as JSON lines.
+def _any_process(*answers: bool) -> tuple[bool, ...]:
+    """Each answer, True if it is so in any process of the run: all must stop and save at the same step."""
+    if jax.process_count() == 1:
+        return answers
+    return tuple(np.any(multihost_utils.process_allgather(np.array(answers)), axis=0).tolist())
 
-    Lines past `first_step` are of steps that were lost when a run was stopped; they will be taken, and
-    logged, again.
-    """
 
-    def __init__(self, path: Path, report: Callable[[dict[str, float]], None], first_step: int):
-        self._path, self._report = path, report
-        self._measured: list[dict[str, jax.Array]] = []
-        self._examples = 0
-        self._since = time.monotonic()
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= first_step]
-            path.write_text("".join(kept), encoding="utf-8")
-
-    def add(self, measured: dict[str, jax.Array], examples: int) -> None:
-        self._measured.append(measured)
-        self._examples += examples
-
-    def check_finite(self, step: int) -> None:
-        """Raises FloatingPointError if a loss since the last line is not finite."""
-        losses = np.asarray([float(measured["loss"]) for measured in self._measured])
-        if not np.isfinite(losses).all():
-            first = step - len(losses) + 1 + int(np.argmax(~np.isfinite(losses)))
-            raise FloatingPointError(f"the loss of step {first} is {losses[~np.isfinite(losses)][0]}")
-
-    def write(self, step: int) -> None:
-        self.check_finite(step)
-        now = time.monotonic()
-        names = self._measured[0]
-        line = {name: float(np.mean([float(m[name]) for m in self._measured])) for name in names}
-        line = {"step": step, **line, "examples_per_second": self._examples / (now - self._since)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({name: round(value, 5) for name, value in line.items()}) + "\n")
-        self._report(line)
-        self._measured, self._examples, self._since = [], 0, now
+def _on_host(tree: Any, mesh: Mesh) -> Any:
+    """The arrays as NumPy's, whole, in every process."""
+    return jax.tree.map(np.asarray, replicate(tree, mesh))

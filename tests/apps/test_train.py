@@ -1,5 +1,6 @@
 """`mt3x train`: what its gin files say, what is said of wrong ones, and a run from end to end."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,11 +16,17 @@ from mt3x.apps.train import GIN_DIRECTORIES, read_settings
 from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
+from mt3x.runtime.adafactor import AdafactorConfig
 from mt3x.runtime.checkpoints import load_params
-from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.presets import PRESETS, TranscriptionConfig
+from mt3x.runtime.train_config import LossConfig
 
 ROOT = Path(mt3x.__file__).parents[1]
-RUN_FILES = sorted(path for folder in GIN_DIRECTORIES for path in (folder / "run").glob("*.gin"))
+
+
+def gin_names(kind):
+    return sorted(path.name for folder in GIN_DIRECTORIES for path in (folder / kind).glob("*.gin"))
+
 
 TINY = {
     "TRAIN_STEPS": "4",
@@ -27,7 +34,6 @@ TINY = {
     "BatchConfig.pool_batches": "2",
     "BatchConfig.target_lengths": "(128,)",
     "ExampleConfig.max_tokens": "128",
-    "ExampleConfig.segment_seconds": "0.512",
     "ExampleConfig.lead_seconds": "0.1",
     "TranscriptionConfig.segment_frames": "32",
     "TransformerConfig.emb_dim": "160",
@@ -36,7 +42,7 @@ TINY = {
     "TransformerConfig.num_encoder_layers": "1",
     "TransformerConfig.num_decoder_layers": "1",
     "TrainConfig.log_every": "2",
-    "train_on_drawn_examples.soundfonts": "('sf_GMbank',)",
+    "DrawnMusic.soundfonts": "('sf_GMbank',)",
 }
 
 
@@ -70,26 +76,79 @@ def test_the_default_run_trains_the_default_model(scores_file):
         ["run/default_model.gin"], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"]
     )
     assert settings.model.spectrogram.hop_width == 256
-    assert settings.model.segment_seconds == settings.examples.segment_seconds == 2.0
-    assert settings.model.granularity is settings.examples.granularity is Granularity.MIDI_CLASS
-    assert settings.batches.total_steps == settings.training.total_steps
-    assert settings.soundfonts == TRAINING_SOUNDFONTS
+    assert settings.model.segment_seconds == 2.0
+    assert settings.model.granularity is Granularity.MIDI_CLASS
+    assert settings.source.batches.total_steps == settings.training.total_steps
+    assert settings.source.soundfonts == TRAINING_SOUNDFONTS
     assert settings.model_dir == "here"
     # What is stored with the weights is equal to what gin made: a stopped run goes on.
     assert TranscriptionConfig.from_json(settings.model.to_json()) == settings.model
 
 
-@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.name)
-def test_every_run_is_sound_and_no_run_hears_the_held_out_soundfont(path, scores_file):
-    settings = read_settings([str(path)], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"])
-    assert set(settings.soundfonts) <= set(TRAINING_SOUNDFONTS)
+@pytest.mark.parametrize("model", gin_names("model"))
+@pytest.mark.parametrize("task", gin_names("task"))
+def test_every_model_goes_with_every_task(model, task):
+    settings = read_settings(
+        ["run/train.gin", f"model/{model}", f"task/{task}"], ["MODEL_DIR = 'here'", "BATCH_SIZE = 32"]
+    )
+    assert settings.source.batch_size == 32
+    assert settings.source.names
+    assert settings.training.total_steps >= 10_000
+    assert TranscriptionConfig.from_json(settings.model.to_json()) == settings.model
+
+
+@pytest.mark.parametrize("task, preset", [("mt3", "mt3"), ("ismir2021", "ismir2021")])
+def test_mt3s_tasks_make_mt3s_models(task, preset):
+    settings = read_settings(["run/train.gin", "model/small.gin", f"task/{task}.gin"], ["MODEL_DIR = 'here'"])
+    expected = dataclasses.replace(PRESETS[preset], search="greedy")
+    if task == "ismir2021":  # as its gin file says, where the preset keeps the programs of its checkpoint
+        expected = dataclasses.replace(expected, granularity=Granularity.FLAT)
+    assert settings.model == expected
+    assert settings.training.optimizer == AdafactorConfig()
+    assert settings.training.loss == LossConfig(frame_weight=0.0)
+
+
+def test_pretraining_mixes_up_to_eight_lines_with_smoothed_labels():
+    settings = read_settings(
+        ["run/train.gin", "model/small.gin", "task/ismir2022_pretrain.gin"], ["MODEL_DIR = 'here'"]
+    )
+    assert settings.source.max_examples_per_mix == 8
+    assert settings.source.batch_size == 1024
+    assert settings.training.loss.label_smoothing == 0.1
+    assert settings.model.network.dropout_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    "binding, message",
+    [
+        ("ONSETS_ONLY=True", "ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot"),
+        ("TASK_FEATURE_LENGTHS={'inputs': 256}", "TASK_FEATURE_LENGTHS is {'inputs': 256}; give {'inputs'"),
+        ("DATASETS=()", "names are (); give the data sets to train on, such as ('openscore_synth',)"),
+        ("EVAL_PERIOD=0", "eval_period is 0; it must be at least 1"),
+    ],
+)
+def test_a_wrong_value_of_a_macro_is_one_line_and_code_2(capsys, binding, message):
+    words = ["--gin_file=run/train.gin", "--gin_file=model/tiny.gin", "--gin_file=task/mt3.gin"]
+    assert main(["train", *words, "--gin.MODEL_DIR='here'", f"--gin.{binding}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"mt3x train: {message}")
+    assert said.count("\n") == 1
+
+
+def test_data_that_are_not_there_are_one_line_and_code_1(tmp_path, capsys):
+    words = ["--gin_file=run/train.gin", "--gin_file=model/tiny.gin", "--gin_file=task/mt3.gin"]
+    places = [f"--gin.MODEL_DIR='{tmp_path / 'run'}'", f"--gin.DATA_DIR='{tmp_path}'"]
+    assert main(["train", *words, *places]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"mt3x train: {tmp_path / 'maestrov3'}") and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_that_trains_names_the_held_out_soundfont():
     assert TEST_SOUNDFONT == "TimGM6mb" and TEST_SOUNDFONT not in TRAINING_SOUNDFONTS
     sources = [ROOT / "mt3x" / "apps" / "train.py", *(ROOT / "mt3x" / "data").glob("*.py")]
-    files = [*RUN_FILES, *(path for folder in GIN_DIRECTORIES for path in folder.rglob("*.gin")), *sources]
-    assert RUN_FILES and len(files) > 10
+    files = [*(path for folder in GIN_DIRECTORIES for path in folder.rglob("*.gin")), *sources]
+    assert len(files) > 10
     assert [path for path in files if "timgm" in path.read_text().lower()] == []
 
 
@@ -122,19 +181,7 @@ def test_a_file_of_ones_own_may_include_those_of_the_package(scores_file, tmp_pa
             "scores_file nowhere.npz is missing; mt3x prepare scores makes",
         ),
         (
-            {"ExampleConfig.segment_seconds": "1.0"},
-            "ExampleConfig.segment_seconds is 1.0; the model's is 0.512: make them equal",
-        ),
-        (
-            {"TranscriptionConfig.granularity": "%Granularity.FULL"},
-            "ExampleConfig.granularity is Granularity.MIDI_CLASS; the model's is Granularity.FULL: make",
-        ),
-        (
-            {"TranscriptionConfig.max_target_length": "100"},
-            "ExampleConfig.max_tokens is 128; the model writes at most max_target_length, 100: make it",
-        ),
-        (
-            {"train_on_drawn_examples.soundfonts": "()"},
+            {"DrawnMusic.soundfonts": "()"},
             "soundfonts are () and note_banks (); give one of the two",
         ),
     ],
@@ -166,8 +213,14 @@ def test_a_command_without_a_file_is_refused(capsys):
     assert "the following arguments are required: --gin_file" in capsys.readouterr().err
 
 
+def test_a_model_too_short_for_the_examples_is_one_line_and_code_1(words, capsys):
+    assert main(["train", *words(**{"TranscriptionConfig.max_target_length": "100"})]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mt3x train: ExampleConfig.max_tokens is 128; the model writes at most")
+
+
 def test_what_is_missing_when_training_starts_is_one_line_and_code_1(words, capsys):
-    soundfont = {"train_on_drawn_examples.soundfonts": "('nowhere.sf2',)"}
+    soundfont = {"DrawnMusic.soundfonts": "('nowhere.sf2',)"}
     assert main(["train", *words(**soundfont)]) == 1
     assert capsys.readouterr().err.startswith("mt3x train: no soundfont at nowhere.sf2; give the path of")
 

@@ -9,11 +9,12 @@ import pytest
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
-from mt3x.runtime.mesh import data_mesh
+from mt3x.runtime.mesh import make_mesh, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.state import OptimizerConfig, make_optimizer
+from mt3x.runtime.start import fresh_start
+from mt3x.runtime.state import make_optimizer, new_state
 from mt3x.runtime.step import make_train_step
-from mt3x.runtime.train import TrainConfig, initial_params
+from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,22 +47,17 @@ def tiny_run() -> TinyRun:
         segment_frames=32,
         max_target_length=32,
     )
-    optimizer_config = OptimizerConfig(
-        learning_rate=1e-2, adam_learning_rate=1e-2, warmup_steps=3, average_decay=0.9
-    )
     train_config = TrainConfig(
-        total_steps=20, log_every=3, checkpoint_seconds=1e9, optimizer=optimizer_config
+        total_steps=20,
+        log_every=3,
+        checkpoint_seconds=1e9,
+        average_decay=0.9,
+        optimizer=OptimizerConfig(learning_rate=1e-2, adam_learning_rate=1e-2, warmup_steps=3),
     )
-    step = make_train_step(
-        config,
-        train_config.loss,
-        make_optimizer(20, optimizer_config),
-        optimizer_config.average_decay,
-        train_config.total_steps,
-        add_noise,
-        data_mesh(),
-    )
-    params = jax.tree.map(np.asarray, initial_params(config, train_config.seed, True))
+    params = jax.tree.map(np.asarray, fresh_start(config, train_config).params)
+    optimizer, mesh = make_optimizer(train_config), make_mesh()
+    placement = state_shardings(jax.eval_shape(lambda: new_state(params, optimizer)), params, mesh)
+    step = make_train_step(config, train_config, optimizer, add_noise, mesh, placement)
     return TinyRun(config, train_config, tones(config), add_noise, step, params)
 
 

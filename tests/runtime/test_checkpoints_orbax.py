@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -163,57 +162,63 @@ def run_directory(tmp_path, **options):
     return CheckpointDirectory(tmp_path / "checkpoints", **options)
 
 
+def names(tmp_path):
+    return sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+
+
 def test_a_run_resumes_from_its_last_checkpoint(tmp_path):
-    run = run_directory(tmp_path)
-    assert run.newest_step() is None
-    run.save(7, {"state": new_state()}, {"batches": {"epoch": 2}})
-    resumed = run_directory(tmp_path)
-    assert resumed.newest_step() == 7
-    trees, values = resumed.restore(7, {"state": jax.eval_shape(new_state)})
-    assert_states_equal(trees["state"], new_state())
-    assert values == {"batches": {"epoch": 2}}
+    with run_directory(tmp_path) as run:
+        assert run.newest_step() is None
+        run.save(7, {"state": new_state()}, {"batches": {"epoch": 2}})
+    with run_directory(tmp_path) as resumed:
+        assert resumed.newest_step() == 7
+        assert_states_equal(resumed.restore(7, {"state": jax.eval_shape(new_state)})["state"], new_state())
+        assert resumed.read_values(7) == {"batches": {"epoch": 2}}
 
 
 def test_a_run_keeps_its_last_checkpoints_only(tmp_path):
-    run = run_directory(tmp_path, keep=2)
-    for step in (1, 2, 3, 10):
-        run.save(step, {"state": {"w": np.full(2, step, np.float32)}}, {})
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
-        "checkpoint_10",
-        "checkpoint_3",
-    ]
+    with run_directory(tmp_path, keep=2) as run:
+        for step in (1, 2, 3, 10):
+            run.save(step, {"state": {"w": np.full(2, step, np.float32)}}, {})
+    assert names(tmp_path) == ["checkpoint_10", "checkpoint_3"]
     assert load_params(tmp_path / "checkpoints")["w"].tolist() == [10.0, 10.0]
 
 
-def test_a_save_removes_what_a_killed_one_left(tmp_path):
-    leftover = tmp_path / "checkpoints" / "checkpoint_1.tmp-17"
-    leftover.mkdir(parents=True)
-    run_directory(tmp_path).save(2, {"state": {"w": np.ones(2)}}, {})
-    assert not leftover.exists()
+def test_what_is_saved_is_what_was_there_then_whatever_becomes_of_it(tmp_path):
+    change = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
+    tree = {"w": jnp.zeros((1000, 1000))}
+    with run_directory(tmp_path) as run:
+        run.save(1, {"state": tree}, {})
+        for _ in range(20):
+            tree = change(tree)  # while the save is under way, in the same memory
+    assert not load_params(tmp_path / "checkpoints")["w"].any()
 
 
-def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path):
-    run = run_directory(tmp_path)
-    run.save(1, {"state": {"w": np.ones(2)}}, {})
-    with pytest.raises(TypeError):
-        run.save(2, {"state": {"w": np.ones(2)}}, {"batches": object()})
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint_1"]
+def test_what_a_killed_save_left_is_removed_and_not_taken_for_a_checkpoint(tmp_path):
+    with run_directory(tmp_path) as run:
+        run.save(1, {"state": {"w": np.ones(2)}}, {})
+    leftover = tmp_path / "checkpoints" / "checkpoint_2.orbax-checkpoint-tmp"
+    leftover.mkdir()
+    with run_directory(tmp_path) as run:
+        assert run.newest_step() == 1
+    assert names(tmp_path) == ["checkpoint_1"]
 
 
 def test_a_step_is_saved_once(tmp_path):
-    run = run_directory(tmp_path)
-    run.save(1, {"state": {"w": np.ones(2)}}, {})
-    with pytest.raises(CheckpointError, match="exists already"):
+    with run_directory(tmp_path) as run:
         run.save(1, {"state": {"w": np.ones(2)}}, {})
+        with pytest.raises(CheckpointError, match="step 1: .*already exists"):
+            run.save(1, {"state": {"w": np.ones(2)}}, {})
 
 
 def test_a_step_that_was_not_saved_names_those_that_were(tmp_path):
-    run = run_directory(tmp_path)
-    run.save(1, {"state": {"w": np.ones(2)}}, {})
-    with pytest.raises(CheckpointError, match=r"checkpoint_2: not saved; the steps that are: \[1\]"):
-        run.restore(2, {"state": {"w": np.ones(2)}})
+    with run_directory(tmp_path) as run:
+        run.save(1, {"state": {"w": np.ones(2)}}, {})
+        for read in (run.read_values, lambda step: run.restore(step, {"state": {"w": np.ones(2)}})):
+            with pytest.raises(CheckpointError, match=r"step 2 was not saved; the steps that are: \[1\]"):
+                read(2)
 
 
 def test_a_run_that_keeps_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="keep is 0: give at least 1"):
-        run_directory(Path(tmp_path), keep=0)
+        run_directory(tmp_path, keep=0)

@@ -37,3 +37,20 @@ def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
 def test_shapes_that_disagree_are_named():
     with pytest.raises(ValueError, match=r"give \[batch, tokens, vocabulary\]"):
         token_loss(jnp.zeros((1, 2, 8)), jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3)))
+
+
+def test_smoothed_labels_share_a_little_with_every_other_token():
+    logits = np.array([[[2.0, 0.5, -1.0, 0.0]]], np.float32)
+    soft = np.array([0.1 / 3, 0.9, 0.1 / 3, 0.1 / 3])
+    log_probabilities = logits[0, 0] - np.log(np.exp(logits[0, 0]).sum())
+    divergence = (soft * (np.log(soft) - log_probabilities)).sum()
+    loss, _, _ = token_loss(
+        jnp.asarray(logits), jnp.array([[1]]), jnp.ones((1, 1)), z_loss=0.0, label_smoothing=0.1
+    )
+    np.testing.assert_allclose(loss, divergence, rtol=1e-5)
+
+
+def test_a_prediction_equal_to_the_smoothed_label_costs_nothing():
+    logits = jnp.log(jnp.array([[[0.1 / 3, 0.9, 0.1 / 3, 0.1 / 3]]]))
+    loss, _, _ = token_loss(logits, jnp.array([[1]]), jnp.ones((1, 1)), z_loss=0.0, label_smoothing=0.1)
+    np.testing.assert_allclose(loss, 0.0, atol=1e-6)

@@ -7,15 +7,15 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.runtime.mesh import data_mesh, replicate, split_batch
+from mt3x.runtime.mesh import make_mesh, replicate, split_batch
 
 TWO_DEVICES = """
 import os
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import numpy as np
-from mt3x.runtime.mesh import data_mesh, replicate, split_batch
-mesh = data_mesh()
-assert mesh.shape == {"data": 2}, mesh
+from mt3x.runtime.mesh import make_mesh, replicate, split_batch
+mesh = make_mesh()
+assert mesh.shape == {"data": 2, "model": 1}, mesh
 batch = split_batch({"targets": np.arange(12).reshape(4, 3), "num_frames": np.arange(4)}, mesh)
 rows = [shard.data.tolist() for shard in batch["num_frames"].addressable_shards]
 assert rows == [[0, 1], [2, 3]], rows
@@ -29,12 +29,12 @@ except ValueError as error:
 
 
 def test_the_mesh_has_all_devices_along_the_batch():
-    mesh = data_mesh()
-    assert dict(mesh.shape) == {"data": len(jax.devices())}
+    mesh = make_mesh()
+    assert dict(mesh.shape) == {"data": len(jax.devices()), "model": 1}
 
 
 def test_a_batch_and_a_tree_keep_their_values():
-    mesh = data_mesh()
+    mesh = make_mesh()
     batch = {"targets": np.arange(6).reshape(2, 3), "is_drum": np.array([True, False])}
     placed = split_batch(batch, mesh)
     assert all(np.array_equal(placed[name], batch[name]) for name in batch)

@@ -6,13 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from mt3x.runtime.state import (
-    OptimizerConfig,
-    apply_gradients,
-    learning_rate_schedule,
-    make_optimizer,
-    new_state,
-)
+from mt3x.runtime.state import apply_gradients, learning_rate_schedule, make_optimizer, new_state
+from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
 
 CONFIG = OptimizerConfig(warmup_steps=10, decay_from=0.3, final_fraction=0.1)
 
@@ -71,7 +66,9 @@ def test_muon_moves_only_the_matrices_of_layers():
     random = np.random.default_rng(1)
     gradients = jax.tree.map(lambda p: jnp.asarray(random.standard_normal(p.shape), jnp.float32), params)
     config = OptimizerConfig(warmup_steps=0, learning_rate=1.0, adam_learning_rate=1.0, clip_norm=1e6)
-    updates, _ = first_update(make_optimizer(100, config), params, gradients)
+    updates, _ = first_update(
+        make_optimizer(TrainConfig(total_steps=100, optimizer=config)), params, gradients
+    )
     by_muon = {
         jax.tree_util.keystr(path, simple=True, separator="/")
         for path, update in jax.tree_util.tree_leaves_with_path(updates)
@@ -96,7 +93,11 @@ def test_gradients_are_clipped_by_their_global_norm():
         "network": {"layers_0": {"kernel": jnp.array([[3.0, 0.0]])}},
         "frame_head": {"bias": jnp.array([4.0])},
     }
-    _, state = first_update(make_optimizer(10, OptimizerConfig(clip_norm=0.5)), params, gradients)
+    _, state = first_update(
+        make_optimizer(TrainConfig(total_steps=10, optimizer=OptimizerConfig(clip_norm=0.5))),
+        params,
+        gradients,
+    )
     momenta = [
         np.asarray(leaf).ravel()
         for _, mu in optax.tree.get_all_with_path(state, "mu")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mt3x.runtime.mesh import data_mesh, replicate, split_batch
+from mt3x.runtime.mesh import make_mesh, replicate, split_batch
 from mt3x.runtime.state import make_optimizer, new_state
 from mt3x.runtime.step import frame_loss, jitter_shifts, piano_rolls
 
@@ -85,8 +85,7 @@ def test_the_frame_loss_weighs_onsets_and_averages_over_frames():
 @pytest.fixture(scope="module")
 def learned(tiny_run):
     """(states, measurements) of all steps on one batch; states as NumPy, the first before any step."""
-    optimizer = make_optimizer(tiny_run.train_config.total_steps, tiny_run.train_config.optimizer)
-    mesh = data_mesh()
+    optimizer, mesh = make_optimizer(tiny_run.train_config), make_mesh()
     state = replicate(new_state(tiny_run.params, optimizer), mesh)
     batch, key = split_batch(tiny_run.batch, mesh), replicate(jax.random.key(0), mesh)
     states, measured = [jax.tree.map(np.array, state)], []

@@ -10,7 +10,10 @@ import pytest
 from mt3x.runtime import train as loop
 from mt3x.runtime.checkpoints import load_params
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.train import CHECKPOINTS, CONFIG_FILE, LOG_FILE, TrainConfig, train
+from mt3x.runtime.start import StartingPoint, start_from_weights
+from mt3x.runtime.train import CHECKPOINTS, CONFIG_FILE, WEIGHTS, Feed, train
+from mt3x.runtime.train_config import TrainConfig
+from mt3x.runtime.train_log import LOG_FILE
 
 
 class Batches:
@@ -50,7 +53,7 @@ def compiled_once(tiny_run):
     """All runs here have the same step and start from the same weights: they are made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "make_train_step", lambda *_: tiny_run.step)
-        patch.setattr(loop, "initial_params", lambda *_: tiny_run.params)
+        patch.setattr(loop, "fresh_start", lambda *_: StartingPoint(tiny_run.params))
         yield
 
 
@@ -61,7 +64,7 @@ def run(tiny_run, compiled_once):
     def start(directory, batches=None, config=tiny_run.config, checkpoint_seconds=1e9, **arguments):
         train_config = dataclasses.replace(tiny_run.train_config, checkpoint_seconds=checkpoint_seconds)
         batches = batches or Batches(tiny_run.batch)
-        return train(config, train_config, batches, tiny_run.prepare, None, directory, **arguments)
+        return train(config, train_config, Feed(batches, tiny_run.prepare), directory, **arguments)
 
     return start
 
@@ -71,7 +74,7 @@ def unbroken(tiny_run, compiled_once, tmp_path_factory):
     """(final state, directory) of a run without interruption."""
     directory = tmp_path_factory.mktemp("unbroken")
     batches = Batches(tiny_run.batch)
-    state = train(tiny_run.config, tiny_run.train_config, batches, tiny_run.prepare, None, directory)
+    state = train(tiny_run.config, tiny_run.train_config, Feed(batches, tiny_run.prepare), directory)
     return state, directory
 
 
@@ -89,7 +92,7 @@ def assert_same(state, other):
 
 
 def test_a_run_stopped_and_killed_ends_in_the_same_weights_as_an_unbroken_one(run, unbroken, tmp_path):
-    stopped = run(tmp_path, stop_after_seconds=0.0)
+    stopped = run(tmp_path, should_stop=lambda: True)
     assert int(stopped.step) == 1
     # A checkpoint after every step; killed after step 9 was logged, before it was saved.
     with pytest.raises(Killed):
@@ -141,7 +144,12 @@ def test_the_directory_holds_what_transcribing_needs(tiny_run, unbroken):
     stored = TranscriptionConfig.from_json((directory / CONFIG_FILE).read_text())
     assert stored == tiny_run.config
     assert_same(load_params(directory / CHECKPOINTS), jax.tree.map(np.asarray, state.average))
-    assert {path.name for path in directory.iterdir()} == {CONFIG_FILE, LOG_FILE, CHECKPOINTS}
+    assert {path.name for path in directory.iterdir()} - {"tensorboard"} == {
+        CONFIG_FILE,
+        LOG_FILE,
+        CHECKPOINTS,
+        WEIGHTS,
+    }
 
 
 def test_a_directory_of_another_configuration_is_left_alone(run, tiny_run, tmp_path):
@@ -177,3 +185,24 @@ def test_a_run_starts_with_shifts_that_name_frames(tiny_run):
 def test_a_run_without_steps_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0; it must be at least 1"):
         TrainConfig(**{name: 0})
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_its_weights_with_the_loss_that_it_had(tiny_run, tmp_path):
+    """The next step sees the batch that an unbroken run would have seen, its loss within 1 %."""
+    training = dataclasses.replace(tiny_run.train_config, total_steps=42, log_every=1)
+    weights = tmp_path / "first" / WEIGHTS
+
+    def go(name, batches, **arguments):
+        train(tiny_run.config, training, Feed(batches, tiny_run.prepare), tmp_path / name, **arguments)
+
+    batches = Batches(tiny_run.batch)
+    go("first", batches, should_stop=lambda: batches.get_state() == {"number": 40})
+    again = Batches(tiny_run.batch)
+    go("second", again, start=lambda: start_from_weights(weights, tiny_run.config, training))
+    assert again.get_state() == {"number": 42}
+    go("first", Batches(tiny_run.batch))
+    unbroken, resumed = log_lines(tmp_path / "first")[-2:], log_lines(tmp_path / "second")
+    assert [line["step"] for line in unbroken] == [line["step"] for line in resumed] == [41, 42]
+    assert resumed[0]["loss"] == pytest.approx(unbroken[0]["loss"], rel=0.01)
+    assert (tmp_path / "second" / CHECKPOINTS / "checkpoint_42").is_dir()

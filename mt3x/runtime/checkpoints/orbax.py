@@ -4,30 +4,23 @@ A save goes to a temporary folder that is renamed when complete, so that a kille
 checkpoint. Source: orbax-checkpoint's StandardCheckpointer. Nothing is pickled.
 """
 
-import json
+import contextlib
+import logging
 import os
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from mt3x.runtime.checkpoints.errors import CheckpointError
-from mt3x.runtime.checkpoints.find import ORBAX, find_checkpoint, latest_step, steps_in
-from mt3x.runtime.checkpoints.folder import (
-    UNFINISHED,
-    Folder,
-    check_new_place,
-    new_folder,
-    tensorstore_reason,
-)
+from mt3x.runtime.checkpoints.find import ORBAX, find_checkpoint
+from mt3x.runtime.checkpoints.folder import Folder, check_new_place, tensorstore_reason
 from mt3x.runtime.checkpoints.tree import check_shapes
 
 PARAMS_KEYS = ("average", "params")
 """The parts of a training state that can be its weights; one transcribes with the first that is there."""
 
-_VALUES_FILE = "values.json"
+_VALUES = "values"
 
 
 def save_orbax(path: str | os.PathLike[str], tree: Any) -> None:
@@ -111,7 +104,7 @@ def _stored_tree(directory: str) -> Any:
     """
     import orbax.checkpoint as ocp
 
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _without_warnings(), ocp.PyTreeCheckpointer() as checkpointer:
         described = checkpointer.metadata(directory).item_metadata
     if described is None:
         raise CheckpointError("its list of arrays cannot be read; copy the whole folder again")
@@ -145,6 +138,18 @@ def _restore_like(directory: str, target: Any) -> Any:
             raise CheckpointError(tensorstore_reason(error.__cause__ or error)) from error
 
 
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Orbax warns that the part of a checkpoint that is read alone has no description of the whole."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _named_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     """Shapes by name in a tree of dicts and lists; a typed random key counts as the integers in it."""
     import jax
@@ -163,51 +168,78 @@ def _named_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 class CheckpointDirectory:
     """The checkpoints of one training run: `<path>/checkpoint_<step>`, of which the last `keep` stay.
 
-    One process writes; what it left unfinished when it was killed is removed by the next save.
+    Saves return when the arrays are copied; they are written while training goes on, and a checkpoint has its
+    name only when it is whole. All processes of a run must call together. A context manager.
+    Source: orbax-checkpoint's CheckpointManager.
     """
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2):
-        """Nothing is written before the first save.
+        """Makes the folder; what a killed run left unfinished in it is removed.
 
         Raises:
           ValueError: `keep` is below 1.
         """
+        import orbax.checkpoint as ocp
+
         if keep < 1:
             raise ValueError(f"keep is {keep}: give at least 1")
-        self._folder, self._keep = Folder.at(path), keep
+        self._folder = Folder.at(path)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, step_prefix="checkpoint", cleanup_tmp_directories=True, create=True
+        )
+        self._manager = ocp.CheckpointManager(self._folder.path, options=options)
+
+    def __enter__(self) -> "CheckpointDirectory":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Returns when everything is on the disk."""
+        self._manager.close()
 
     def newest_step(self) -> int | None:
         """The last step that was saved; None before the first save."""
-        return latest_step(self._folder.path)
+        return self._manager.latest_step()
 
     def save(self, step: int, trees: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Saves trees of arrays, each under its name ("state"), and `values` as JSON, all or nothing.
 
         Raises:
-          CheckpointError: this step is saved already.
+          CheckpointError: this step is saved already, or an earlier save failed.
         """
-        for name in filter(UNFINISHED.search, self._folder.names()):
-            shutil.rmtree((self._folder / name).path)
-        with new_folder(self._at(step)) as folder:
-            for name, tree in trees.items():
-                save_orbax(folder / name, tree)
-            (folder / _VALUES_FILE).write_text(json.dumps(values))
-        for old_step in steps_in(self._folder.path)[: -self._keep]:
-            shutil.rmtree(self._at(old_step))
+        import orbax.checkpoint as ocp
 
-    def restore(self, step: int, targets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The trees and values of a step; each target is as in `restore_orbax`.
+        items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+        values_item = {_VALUES: ocp.args.JsonSave(dict(values))}
+        try:
+            self._manager.save(step, args=ocp.args.Composite(**items, **values_item), force=True)
+        except ValueError as error:
+            raise CheckpointError(f"{self._folder}: step {step}: {error}") from error
+
+    def restore(self, step: int, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """The trees of a step; each target is as in `restore_orbax`.
 
         Raises:
           CheckpointError: this step was not saved, or does not fit the targets.
         """
-        values = Folder(str(self._at(step))).read(_VALUES_FILE)
-        if values is None:
-            raise CheckpointError(
-                f"{self._at(step)}: not saved; the steps that are: {steps_in(self._folder.path)}"
-            )
-        trees = {name: restore_orbax(self._at(step) / name, target) for name, target in targets.items()}
-        return trees, json.loads(values)
+        folder = self._at(step)
+        return {name: restore_orbax((folder / name).path, target) for name, target in targets.items()}
 
-    def _at(self, step: int) -> Path:
-        return Path((self._folder / f"checkpoint_{step}").path)
+    def read_values(self, step: int) -> dict[str, Any]:
+        """The values of a step.
+
+        Raises:
+          CheckpointError: this step was not saved.
+        """
+        import orbax.checkpoint as ocp
+
+        self._at(step)
+        read = ocp.args.Composite(**{_VALUES: ocp.args.JsonRestore()})
+        return dict(self._manager.restore(step, args=read)[_VALUES])
+
+    def _at(self, step: int) -> Folder:
+        if step not in (steps := sorted(self._manager.all_steps())):
+            raise CheckpointError(f"{self._folder}: step {step} was not saved; the steps that are: {steps}")
+        return self._folder / f"checkpoint_{step}"

@@ -1,0 +1,169 @@
+"""Where a run's examples come from, as gin names it: music drawn at random, or built data sets.
+
+What the model fixes (length of a segment, vocabulary, how notes are written) is taken from the model, so
+that a gin file says it once.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+
+from mt3x.data.augmentation import AugmentationConfig
+from mt3x.data.batches import BatchConfig, DrawnBatches
+from mt3x.data.examples import ExampleConfig
+from mt3x.data.grain_pipeline import PipelineConfig, make_prepare, open_pipeline
+from mt3x.data.recordings import SAMPLE_RATE
+from mt3x.data.records import Records
+from mt3x.data.sound import note_bank_sound, rendered_sound
+from mt3x.data.stem_mixing import example_mixing
+from mt3x.runtime.evaluate import Piece
+from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.train import Feed
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnMusic:
+    """Score excerpts and random notes, drawn anew for every example and played with soundfonts.
+
+    Attributes:
+      scores_file: scores packed by `mt3x prepare scores`.
+      soundfonts: names or files, to render with; or
+      note_banks: folders that `mt3x prepare note-bank` wrote, to compose audio inside the step.
+
+    Raises:
+      ValueError: there is no file of scores, or not either soundfonts or note banks.
+    """
+
+    examples: ExampleConfig
+    batches: BatchConfig
+    augmentation: AugmentationConfig
+    scores_file: str
+    soundfonts: Sequence[str] = ()
+    note_banks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.soundfonts) == bool(self.note_banks):
+            raise ValueError(
+                f"soundfonts are {self.soundfonts} and note_banks {self.note_banks}; "
+                "give one of the two, such as soundfonts = ('FluidR3_GM',)"
+            )
+        if not Path(self.scores_file).is_file():
+            raise ValueError(f"scores_file {self.scores_file} is missing; mt3x prepare scores makes it")
+
+    @property
+    def batch_size(self) -> int:
+        return self.batches.batch_size
+
+    @contextlib.contextmanager
+    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+        """The feed of a model, until the block ends.
+
+        Raises:
+          ValueError: examples may be longer than what the model writes.
+          SynthesisError: a soundfont is missing.
+        """
+        if self.examples.max_tokens > model.max_target_length:
+            raise ValueError(
+                f"ExampleConfig.max_tokens is {self.examples.max_tokens}; the model writes at most "
+                f"max_target_length, {model.max_target_length}: make it no more"
+            )
+        examples = dataclasses.replace(
+            self.examples,
+            segment_seconds=model.segment_seconds,
+            vocabulary=model.vocabulary,
+            spec=model.spec,
+            granularity=model.granularity,
+        )
+        make_sound = note_bank_sound if self.note_banks else rendered_sound
+        sound = make_sound(
+            self.note_banks or self.soundfonts, examples, self.augmentation, model.spectrogram.sample_rate
+        )
+        scores = Path(self.scores_file)
+        with DrawnBatches(examples, self.batches, scores, sound.open_sources, model.segment_frames) as drawn:
+            yield Feed(drawn, sound.prepare, sound.resources)
+
+    def evaluation_pieces(self, count: int) -> list[Piece]:
+        """None: what is drawn has no pieces that are held out."""
+        return []
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltDatasets:
+    """Data sets that `mt3x prepare` built, drawn from by Grain, without TensorFlow.
+
+    Attributes:
+      data_dir: the folder that holds a folder for each of `names`.
+      pipeline: how segments are drawn; its `temperature` says how often from which data set.
+      max_examples_per_mix: MT3's mixing, up to so many examples heard together; None: as `pipeline` says.
+      augmentation: None leaves the audio as it is.
+      train_split, validation_split: which are trained on, and evaluated on while training.
+
+    Raises:
+      ValueError: there is no name.
+    """
+
+    data_dir: str
+    names: Sequence[str]
+    pipeline: PipelineConfig
+    max_examples_per_mix: int | None = None
+    augmentation: AugmentationConfig | None = None
+    train_split: str = "train"
+    validation_split: str = "validation"
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise ValueError("names are (); give the data sets to train on, such as ('openscore_synth',)")
+
+    @property
+    def batch_size(self) -> int:
+        return self.pipeline.batch_size
+
+    @contextlib.contextmanager
+    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+        """The feed of a model, until the block ends; with several processes, this one's part of it.
+
+        Raises:
+          ValueError: the batch cannot be divided among the processes.
+          DataError: a data set is not there.
+        """
+        processes = jax.process_count()
+        if self.batch_size % processes:
+            raise ValueError(
+                f"the batch of {self.batch_size} cannot be divided among {processes} processes; "
+                "make it a multiple"
+            )
+        lengths = [length for length in self.pipeline.target_lengths if length < model.max_target_length]
+        pipeline = dataclasses.replace(
+            self.pipeline,
+            batch_size=self.batch_size // processes,
+            sizes=dataclasses.replace(
+                self.pipeline.sizes,
+                segment_frames=model.segment_frames,
+                hop_samples=model.spectrogram.hop_width,
+            ),
+            target_lengths=(*lengths, model.max_target_length),
+            vocabulary=model.vocabulary,
+            spec=model.spec,
+            granularity=model.granularity,
+            shard_index=jax.process_index(),
+            shard_count=processes,
+        )
+        if self.max_examples_per_mix is not None:
+            pipeline = dataclasses.replace(pipeline, mix=example_mixing(self.max_examples_per_mix))
+        batches = iter(open_pipeline(self._records(self.train_split), pipeline))
+        try:
+            yield Feed(batches, make_prepare(pipeline, self.augmentation))
+        finally:
+            batches.close()
+
+    def evaluation_pieces(self, count: int) -> list[Piece]:
+        """Up to `count` whole pieces of the validation split, as many of each data set as can be."""
+        sources = self._records(self.validation_split)
+        places = [(source, index) for index in range(count) for source in sources if index < len(source)]
+        return [Piece(source[i].samples, SAMPLE_RATE, source[i].notes) for source, i in places[:count]]
+
+    def _records(self, split: str) -> list[Records]:
+        return [Records(Path(self.data_dir) / name, split) for name in self.names]

@@ -1,0 +1,121 @@
+"""Where a run starts: fresh weights, or those of an earlier run whose full state was not kept.
+
+A full checkpoint holds the optimizer's state and is large; what `save_weights_and_position` keeps is small
+enough to ship: the weights and their average in bfloat16, and how far the run was. A run that starts from it
+goes on along the same schedule and examples; its optimizer begins anew, with rates that rise slowly.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mt3x.model.alignment_prior import apply_alignment_prior
+from mt3x.model.frame_head import FrameHead
+from mt3x.model.transformer import Transformer
+from mt3x.music.timegrid import steps_to_seconds
+from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory, CheckpointError, cast_floats
+from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.state import Params
+from mt3x.runtime.step import NUM_CLASSES
+from mt3x.runtime.train_config import TrainConfig
+from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+
+
+@dataclasses.dataclass(frozen=True)
+class StartingPoint:
+    """What a run begins with.
+
+    Attributes:
+      params: {"network": ..., "frame_head": ... where the loss has one}, float32.
+      average: the moving average of the network's; None for the network's own.
+      step: steps taken before.
+      position: of the batches, None for their beginning.
+    """
+
+    params: Params
+    average: Params | None = None
+    step: int = 0
+    position: dict[str, Any] | None = None
+
+
+def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingPoint:
+    """Fresh parameters of the network, and of the frame head where the loss has one."""
+    network_key, head_key = jax.random.split(jax.random.key(training.seed))
+    network = config.network
+    frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
+    ids = np.zeros((1, 8), np.int32)
+    params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
+    if training.has_alignment_prior:
+        params = apply_alignment_prior(params, network, *_shifts(config))
+    return StartingPoint(with_frame_head(params, config, training, head_key))
+
+
+def parameter_shapes(config: TranscriptionConfig, training: TrainConfig) -> Any:
+    """What `fresh_start` gives, as shapes."""
+    plain = dataclasses.replace(training, has_alignment_prior=False)  # the prior is computed in NumPy
+    return jax.eval_shape(lambda: fresh_start(config, plain).params)
+
+
+def with_frame_head(
+    network: Params, config: TranscriptionConfig, training: TrainConfig, key: jax.Array
+) -> Params:
+    """A network's parameters with those of a fresh frame head beside them, where the loss has one."""
+    if not training.loss.frame_weight:
+        return {"network": network}
+    encoded = np.zeros((1, config.segment_frames, config.network.emb_dim), np.float32)
+    return {"network": network, "frame_head": jax.jit(FrameHead(NUM_CLASSES).init)(key, encoded)["params"]}
+
+
+def _shifts(config: TranscriptionConfig) -> tuple[int, np.ndarray]:
+    """The id of the shift of 0 steps, and the frame that each shift names: float64 [S]."""
+    codec = build_codec(config.vocabulary)
+    first_index, last_index = codec.event_type_range("shift")
+    first_id = int(vocabulary_from_codec(codec).encode(first_index))
+    seconds = steps_to_seconds(np.arange(last_index - first_index + 1), codec.steps_per_second)
+    return first_id, seconds * config.spectrogram.frames_per_second
+
+
+def save_weights_and_position(
+    path: Path,
+    config: TranscriptionConfig,
+    params: Params,
+    average: Params,
+    step: int,
+    position: dict[str, Any],
+) -> None:
+    """Writes what `start_from_weights` reads: a folder that one can transcribe with, too.
+
+    Raises:
+      CheckpointError: the step is saved there already.
+    """
+    weights = {
+        "params": cast_floats(params, "bfloat16"),
+        "average": cast_floats(average, "bfloat16"),
+        "step": np.int32(step),
+    }
+    with CheckpointDirectory(path, keep=1) as directory:
+        (path / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+        directory.save(step, {"state": weights}, {"batches": position})
+
+
+def start_from_weights(
+    path: str | os.PathLike[str], config: TranscriptionConfig, training: TrainConfig
+) -> StartingPoint:
+    """The newest weights and position that `save_weights_and_position` left in a folder.
+
+    Raises:
+      CheckpointError: there are none, or they are of another network.
+    """
+    shapes = parameter_shapes(config, training)
+    target = {"params": shapes, "average": shapes["network"], "step": jax.ShapeDtypeStruct((), np.int32)}
+    with CheckpointDirectory(path, keep=1) as directory:
+        step = directory.newest_step()
+        if step is None:
+            raise CheckpointError(f"{path}: no weights to go on from; give the folder `weights` of a run")
+        weights = directory.restore(step, {"state": target})["state"]
+        position = directory.read_values(step)["batches"]
+    return StartingPoint(weights["params"], weights["average"], step, position)
