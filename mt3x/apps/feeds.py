@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax
-
 from mt3x.data.augmentation import AugmentationConfig
 from mt3x.data.batches import BatchConfig, DrawnBatches
 from mt3x.data.examples import ExampleConfig
@@ -20,6 +18,7 @@ from mt3x.data.records import Records
 from mt3x.data.sound import note_bank_sound, rendered_sound
 from mt3x.data.stem_mixing import example_mixing
 from mt3x.runtime.evaluate import Piece
+from mt3x.runtime.mesh import this_process
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.train import Feed
 
@@ -129,7 +128,7 @@ class BuiltDatasets:
           ValueError: the batch cannot be divided among the processes.
           DataError: a data set is not there.
         """
-        processes = jax.process_count()
+        process, processes = this_process()
         if self.batch_size % processes:
             raise ValueError(
                 f"the batch of {self.batch_size} cannot be divided among {processes} processes; "
@@ -148,7 +147,7 @@ class BuiltDatasets:
             vocabulary=model.vocabulary,
             spec=model.spec,
             granularity=model.granularity,
-            shard_index=jax.process_index(),
+            shard_index=process,
             shard_count=processes,
         )
         if self.max_examples_per_mix is not None:

@@ -43,6 +43,11 @@ def make_mesh(model_devices: int = 1) -> Mesh:
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
+def this_process() -> tuple[int, int]:
+    """Which process of the run this is, from 0, and how many there are."""
+    return jax.process_index(), jax.process_count()
+
+
 def split_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Arrays [B, ...] of this process, placed with B split over `data`.
 

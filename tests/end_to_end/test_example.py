@@ -33,9 +33,11 @@ def test_the_example_becomes_a_midi_close_to_its_score(transcribed):
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="hears a flute as a piano: MODEL_CARD.md")
-def test_the_flute_and_the_piano_of_the_example_have_their_own_tracks(transcribed):
-    _, estimate = transcribed
-    assert len(set(estimate["program"])) > 1
+def test_most_of_the_flute_of_the_example_is_on_tracks_without_the_piano(transcribed):
+    reference, estimate = transcribed
+    flute, others = reference[reference["program"] == 73], estimate[estimate["program"] >= 8]
+    assert len(flute) == 48
+    assert note_scores(flute, others).recall > 0.5
 
 
 def test_the_model_inside_the_package_is_small():
