@@ -1,7 +1,7 @@
 """Times the training pipelines, and says how many cores the `small` network needs to be fed.
 
     python benchmarks/input_pipeline.py [--recordings 4] [--seconds 240] [--stems 4] [--examples 100]
-                                        [--workers N] [--seqio] [--mt3 PATH_TO_MT3_CHECKOUT]
+                                        [--workers N] [--seqio] [--seqio-cached] [--mt3 PATH_TO_MT3_CHECKOUT]
 
 It builds records of random music (tones, 8 notes a second and stem), then draws examples of 256 frames:
 
@@ -9,6 +9,7 @@ It builds records of random music (tones, 8 notes a second and stem), then draws
 - Grain with `--workers N` processes: examples a second of wall time;
 - the seqio task (`--seqio`, needs TensorFlow), CPU time of all its threads: an epoch, uncached. It decodes
   and indexes a whole recording, then gives an example for every 16 s of it;
+- the same from seqio's offline cache (`--seqio-cached`, needs Beam);
 - MT3's own listing and indexing of a recording's notes (`--mt3`, as in benchmarks/tokenization.py; with
   ties), shared among its chunks. MT3's decoding, graph stages and spectrograms are NOT counted.
 
@@ -19,6 +20,9 @@ something, wall time does not. The need of the network: 3 times the matrix produ
 
 import argparse
 import dataclasses
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,6 +45,9 @@ from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
 
 CHUNK_FRAMES = 2000
 NAME = "benchmark"
+SOLO = "midi_folder"
+"""Recordings of one stem lie where the registered task of this name finds them."""
+TASK = "midi_folder_notes_ties_vb1_train_in_step"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +93,15 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--seqio", action="store_true")
+    parser.add_argument("--seqio-cached", action="store_true")
     parser.add_argument("--mt3", help="folder that holds MT3's `mt3` package")
     parser.add_argument("--tflops", type=float, default=150.0, help="that the accelerator reaches (an H100)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         music = RandomMusic(arguments.recordings, arguments.seconds, arguments.stems)
         build(music, folder, Path(folder) / NAME)
-        solo = dataclasses.replace(music, stems=1)
-        build(solo, folder, Path(folder) / "solo")
+        solo = dataclasses.replace(music, stems=1, name=SOLO)
+        build(solo, folder, Path(folder) / SOLO)
         print(
             f"{music.recordings} recordings of {music.seconds:g} s, {music.stems} stems; ms of CPU an example"
         )
@@ -102,6 +110,10 @@ def main() -> None:
             time_workers(folder, arguments.examples, arguments.workers)
         if arguments.seqio:
             show("seqio task, one epoch, uncached", time_seqio(folder))
+        if arguments.seqio_cached:
+            cached = "seqio task, one epoch, from its cache"
+            costs[cached] = time_seqio(folder, str(Path(folder) / "cache"))
+            show(cached, costs[cached])
     if arguments.mt3:
         compare_with_mt3(arguments.mt3, music)
     show_need(costs, arguments.tflops)
@@ -117,7 +129,7 @@ def time_grain(folder: str, examples: int) -> dict[str, float]:
     mixed = dataclasses.replace(plain, mix=STEM_MIXING, pitch_shift=PitchShiftConfig())
     costs = {}
     for what, name, config in (
-        ("Grain, recordings of 1 stem", "solo", plain),
+        ("Grain, recordings of 1 stem", SOLO, plain),
         ("Grain, all stems", NAME, plain),
         ("Grain, stems mixed and shifted", NAME, mixed),
     ):
@@ -141,7 +153,7 @@ def cpu_seconds(work: Callable[[], object], times: int) -> float:
 
 def time_workers(folder: str, examples: int, workers: int) -> None:
     config = PipelineConfig(batch_size=4, workers=workers)
-    batches = iter(open_pipeline([Records(Path(folder) / "solo", "train")], config))
+    batches = iter(open_pipeline([Records(Path(folder) / SOLO, "train")], config))
     for _ in range(4 * workers):  # started, and what they made while others started is used up
         next(batches)
     begin = time.perf_counter()
@@ -152,22 +164,27 @@ def time_workers(folder: str, examples: int, workers: int) -> None:
     print(f"Grain, 1 stem, {workers} workers: {rate:.0f} examples a second, {rate / workers:.0f} each")
 
 
-def time_seqio(folder: str) -> float:
-    """CPU seconds an example, samples and targets, as the in-step front end takes them."""
+def time_seqio(folder: str, cache: str | None = None) -> float:
+    """CPU seconds an example, samples and targets, as the in-step front end takes them.
+
+    With a folder for it, seqio's own command caches the task first, which is not timed.
+    """
+    os.environ["MT3X_DATA_DIR"] = folder
     import seqio  # pyright: ignore[reportMissingImports]
+    from mt3x.tasks import registered  # noqa: F401  (registers)
 
-    from mt3x.data import seqio_tasks as tasks
-    from mt3x.data.seqio_sources import Selection
-
-    splits = {name: tasks.Split(Selection(name)) for name in ("train", "validation")}
-    table = tasks.DatasetConfig("solo", splits, (tasks.InferEvalSplit("validation", "validation"),))
-    options = tasks.TaskOptions(data_dir=folder, front_end=tasks.FrontEnd.IN_STEP)
-    tasks.add_transcription_task_to_registry(table, options)
-    task = seqio.get_mixture_or_task("solo_notes_ties_vb1_train_in_step")
+    if cache is not None:
+        words = ["--module_import=mt3x.tasks.registered", f"--tasks={TASK}", f"--output_cache_dir={cache}"]
+        words += ["--min_shards=1", "--pipeline_options=--runner=DirectRunner"]
+        command = Path(sys.executable).with_name("seqio_cache_tasks")
+        subprocess.run([command, *words], check=True, capture_output=True)
+        seqio.set_global_cache_dirs([cache])
+    task = seqio.get_mixture_or_task(TASK)
     lengths = {"inputs": 256, "targets": 1024}
 
     def epoch() -> int:
-        return sum(1 for _ in task.get_dataset(lengths, split="train", num_epochs=1).as_numpy_iterator())
+        dataset = task.get_dataset(lengths, "train", use_cached=cache is not None, num_epochs=1)
+        return sum(1 for _ in dataset.as_numpy_iterator())
 
     examples = epoch()
     return cpu_seconds(epoch, 1) / examples

@@ -1,4 +1,4 @@
-"""Where a run's examples come from, as gin names it: music drawn at random, or built data sets.
+"""Where a run's examples come from, as gin names it: music drawn at random, built data sets, seqio tasks.
 
 What the model fixes (length of a segment, vocabulary, how notes are written) is taken from the model, so
 that a gin file says it once.
@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mt3x.data.augmentation import AugmentationConfig
+from mt3x.data.augmentation import AugmentationConfig, make_prepare
 from mt3x.data.batches import BatchConfig, DrawnBatches
 from mt3x.data.examples import ExampleConfig
-from mt3x.data.grain_pipeline import PipelineConfig, make_prepare, open_pipeline
+from mt3x.data.grain_pipeline import PipelineConfig, open_pipeline
 from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Records
 from mt3x.data.sound import note_bank_sound, rendered_sound
@@ -128,12 +128,7 @@ class BuiltDatasets:
           ValueError: the batch cannot be divided among the processes.
           DataError: a data set is not there.
         """
-        process, processes = this_process()
-        if self.batch_size % processes:
-            raise ValueError(
-                f"the batch of {self.batch_size} cannot be divided among {processes} processes; "
-                "make it a multiple"
-            )
+        process, processes = _divide(self.batch_size)
         lengths = [length for length in self.pipeline.target_lengths if length < model.max_target_length]
         pipeline = dataclasses.replace(
             self.pipeline,
@@ -154,7 +149,7 @@ class BuiltDatasets:
             pipeline = dataclasses.replace(pipeline, mix=example_mixing(self.max_examples_per_mix))
         batches = iter(open_pipeline(self._records(self.train_split), pipeline))
         try:
-            yield Feed(batches, make_prepare(pipeline, self.augmentation))
+            yield Feed(batches, make_prepare(model.segment_samples, SAMPLE_RATE, self.augmentation))
         finally:
             batches.close()
 
@@ -166,3 +161,80 @@ class BuiltDatasets:
 
     def _records(self, split: str) -> list[Records]:
         return [Records(Path(self.data_dir) / name, split) for name in self.names]
+
+
+@dataclasses.dataclass(frozen=True)
+class SeqioTask:
+    """A seqio task or mixture under MT3's name, drawn from by seqio: needs TensorFlow, and no frame head.
+
+    Attributes:
+      name: first word of the task's name: a data set's, or "mega"; the rest follows from the model.
+      data_dir: the folder that holds a folder of records for each data set.
+      cache_dir: where `seqio_cache_tasks` left examples, to read these; None makes them of the records.
+      max_examples_per_mix: MT3's mixing, up to so many examples heard together; None: one.
+      augmentation: None leaves the audio as it is.
+
+    Raises:
+      ValueError: the batch is empty.
+    """
+
+    name: str
+    data_dir: str
+    batch_size: int
+    seed: int = 0
+    cache_dir: str | None = None
+    max_examples_per_mix: int | None = None
+    augmentation: AugmentationConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+
+    @contextlib.contextmanager
+    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+        """The feed of a model; with several processes, this one's part of it.
+
+        Raises:
+          ValueError: there is no such task, or the batch cannot be divided among the processes.
+        """
+        from mt3x.data.seqio_feed import SeqioBatches
+        from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
+        from mt3x.tasks import registered
+
+        process, processes = _divide(self.batch_size)
+        options = TaskOptions(
+            data_dir=self.data_dir,
+            front_end=FrontEnd.IN_STEP,
+            granularity=model.granularity,
+            max_examples_per_mix=self.max_examples_per_mix,
+            spectrogram=model.spectrogram,
+        )
+        registered.register(options)
+        batches = SeqioBatches(
+            task_name(self.name, model.spec, model.vocabulary, "train", options),
+            {"inputs": model.segment_frames, "targets": model.max_target_length},
+            self.batch_size // processes,
+            self.seed,
+            self.cache_dir,
+            process,
+            processes,
+        )
+        yield Feed(batches, make_prepare(model.segment_samples, SAMPLE_RATE, self.augmentation))
+
+    def evaluation_pieces(self, count: int) -> list[Piece]:
+        """None yet: pieces are read from records, by `BuiltDatasets`."""
+        return []
+
+
+def _divide(batch_size: int) -> tuple[int, int]:
+    """This process and how many there are, for a batch that they can share.
+
+    Raises:
+      ValueError: they cannot.
+    """
+    process, processes = this_process()
+    if batch_size % processes:
+        raise ValueError(
+            f"the batch of {batch_size} cannot be divided among {processes} processes; make it a multiple"
+        )
+    return process, processes

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import mt3x
 
 if TYPE_CHECKING:
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.model.config import TransformerConfig
     from mt3x.runtime.presets import TranscriptionConfig
@@ -110,7 +110,7 @@ class Settings:
 
     model: "TranscriptionConfig"
     training: "TrainConfig"
-    source: "DrawnMusic | BuiltDatasets"
+    source: "DrawnMusic | BuiltDatasets | SeqioTask"
     model_dir: str
     eval_period: int = 5000
     eval_pieces: int = 5
@@ -193,7 +193,7 @@ def _with_includes(name: str) -> str:
 def _register() -> Callable[..., Settings]:
     """Tells gin what it may set; returns the `Settings` that it makes."""
     import gin
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.data.augmentation import AugmentationConfig
     from mt3x.data.batches import BatchConfig
@@ -214,7 +214,7 @@ def _register() -> Callable[..., Settings]:
         *(SpectrogramConfig, VocabularyConfig, TransformerConfig, TranscriptionConfig, transcription_config),
         *(OptimizerConfig, AdafactorConfig, LearningRateConfig, LossConfig, TrainConfig),
         *(AugmentationConfig, BatchConfig, ExampleConfig, DrawnMusic),
-        *(SegmentSizes, MixConfig, PitchShiftConfig, PipelineConfig, BuiltDatasets),
+        *(SegmentSizes, MixConfig, PitchShiftConfig, PipelineConfig, BuiltDatasets, SeqioTask),
     ):
         gin.external_configurable(kind)
     for names in (NoteSpec, Granularity):

@@ -5,6 +5,8 @@ a synthetic room and by a smooth equaliser curve, coloured noise is added, and t
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -145,3 +147,16 @@ def _rms(samples: jax.Array) -> jax.Array:
 
 def _from_db(decibels: jax.Array) -> jax.Array:
     return jnp.power(jnp.float32(10.0), decibels / 20)
+
+
+def make_prepare(
+    num_samples: int, sample_rate: int, config: AugmentationConfig | None = None
+) -> Callable[[jax.Array, dict[str, jax.Array], Any], jax.Array]:
+    """Makes a step's samples [B, N] of a batch's [B, L + N]: the lead-in cut off, augmented if wanted."""
+
+    def prepare(key: jax.Array, batch: dict[str, jax.Array], resources: Any) -> jax.Array:
+        if config is None:
+            return batch["samples"][:, -num_samples:]
+        return augment(key, batch["samples"], num_samples, sample_rate, config)
+
+    return prepare

@@ -12,17 +12,14 @@ same, as the libraries' random numbers differ.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from mt3x.data.augmentation import AugmentationConfig, augment
 from mt3x.data.cut import Cut, SegmentSizes, count_pieces, cut, draw_segment, is_heard
 from mt3x.data.examples import notes_as_written
 from mt3x.data.pitch_shift import PitchShiftConfig, draw_semitones
-from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Records, StoredRecording
 from mt3x.data.stem_mixing import MixConfig, draw_count, draw_stems, merge_notes, mix_audio
 from mt3x.music.instruments import Granularity
@@ -91,9 +88,9 @@ class PipelineConfig:
 def open_pipeline(sources: Sequence[Records], config: PipelineConfig) -> Any:
     """An endless `grain.IterDataset` of batches; its iterators are what `runtime.train` takes.
 
-    A batch is as `runtime.step` describes it, with `samples` float32 [B, L + N] (see `make_prepare`) and
-    `skipped` int32 [B], how many examples were too long before each one. Close an iterator to end its
-    workers.
+    A batch is as `runtime.step` describes it, with `samples` float32 [B, L + N], for the `make_prepare` of
+    `augmentation`, and `skipped` int32 [B], how many examples were too long before each one. Close an
+    iterator to end its workers.
 
     Raises:
       ValueError: no sources, or one without examples.
@@ -128,20 +125,6 @@ def mixing_shares(sizes: Sequence[int], temperature: float) -> np.ndarray:
         raise ValueError(f"sources have {list(sizes)} examples; give at least one source, each with some")
     rates = np.asarray(sizes, np.float64) ** (1 / temperature)
     return rates / rates.sum()
-
-
-def make_prepare(
-    config: PipelineConfig, augmentation: AugmentationConfig | None = None
-) -> Callable[[jax.Array, dict[str, jax.Array], Any], jax.Array]:
-    """What makes a step's samples [B, N] of a batch: the lead-in cut off, augmented if wanted."""
-    num_samples = config.sizes.segment_samples
-
-    def prepare(key: jax.Array, batch: dict[str, jax.Array], resources: Any) -> jax.Array:
-        if augmentation is None:
-            return batch["samples"][:, -num_samples:]
-        return augment(key, batch["samples"], num_samples, SAMPLE_RATE, augmentation)
-
-    return prepare
 
 
 def notes_to_write(notes: np.ndarray, granularity: Granularity, steps_per_second: int) -> np.ndarray:

@@ -174,6 +174,8 @@ def _make_loss(
     def frames_of(params: Params, encoded: jax.Array, batch: Batch) -> jax.Array:
         if not weights.frame_weight:
             return jnp.zeros(())
+        if "note_start" not in batch:
+            raise ValueError("batches hold no notes for the frame head; set LossConfig.frame_weight to 0")
         rolls = piano_rolls(batch, encoded.shape[1], config.spectrogram.frames_per_second)
         logits = apply_head({"params": params["frame_head"]}, encoded)
         return frame_loss(logits, rolls, weights.onset_positive_weight) / training.num_microbatches

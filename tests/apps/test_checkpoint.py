@@ -71,7 +71,8 @@ def test_conversion_to_bfloat16_halves_the_file(tmp_path):
 
 def test_config_travels_with_the_weights_of_a_training_run(tmp_path, capsys):
     state = {"average": {"scale": np.ones(4, np.float32)}, "step": np.int32(8)}
-    CheckpointDirectory(tmp_path / "run" / "checkpoints").save(8, {"state": state}, {})
+    with CheckpointDirectory(tmp_path / "run" / "checkpoints") as checkpoints:
+        checkpoints.save(8, {"state": state}, {})
     (tmp_path / "run" / "config.json").write_text('{"hop": 256}')
     assert run("convert", tmp_path / "run" / "checkpoints", tmp_path / "model", "--to", "t5x-inline") == 0
     assert "step 8, 0.0 MiB, with config.json" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.data.augmentation import AugmentationConfig, augment
+from mt3x.data.augmentation import AugmentationConfig, augment, make_prepare
 
 RATE = 8000
 LEAD, LENGTH = 1200, 4000
@@ -108,3 +108,11 @@ def test_the_equaliser_boosts_and_cuts_within_its_range_and_smoothly():
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         AugmentationConfig(**settings)
+
+
+def test_the_lead_in_is_cut_off_or_lets_rooms_sound():
+    batch = {"samples": jax.numpy.asarray(np.random.default_rng(0).normal(size=(2, 1536)).astype(np.float32))}
+    plain = make_prepare(1024, 16_000)(jax.random.key(0), batch, None)
+    assert np.array_equal(plain, batch["samples"][:, 512:])
+    augmented = make_prepare(1024, 16_000, AugmentationConfig())(jax.random.key(0), batch, None)
+    assert augmented.shape == (2, 1024) and not np.allclose(augmented, plain)

@@ -3,19 +3,16 @@
 import dataclasses
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mt3x.audio.logmel import SpectrogramConfig
-from mt3x.data.augmentation import AugmentationConfig
+from mt3x.data.augmentation import make_prepare
 from mt3x.data.build import build
 from mt3x.data.cut import Cut, SegmentSizes
 from mt3x.data.grain_pipeline import (
     PipelineConfig,
     SegmentMaker,
-    make_prepare,
     mixing_shares,
     notes_to_write,
     open_pipeline,
@@ -29,7 +26,8 @@ from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.train import TrainConfig, train
+from mt3x.runtime.train import Feed, train
+from mt3x.runtime.train_config import TrainConfig
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
@@ -358,15 +356,6 @@ def test_unisons_are_written_once_where_instruments_are_told_by_class():
     assert notes_to_write(piano, Granularity.FULL, 100)["end"].tolist() == [0.5, 1.0]
 
 
-def test_the_lead_in_is_cut_off_or_lets_rooms_sound():
-    sizes = SegmentSizes(segment_frames=4, hop_samples=256, lead_samples=512)
-    batch = {"samples": jnp.asarray(np.random.default_rng(0).normal(size=(2, 1536)).astype(np.float32))}
-    plain = make_prepare(replace(sizes=sizes))(jax.random.key(0), batch, None)
-    assert np.array_equal(plain, batch["samples"][:, 512:])
-    augmented = make_prepare(replace(sizes=sizes), AugmentationConfig())(jax.random.key(0), batch, None)
-    assert augmented.shape == (2, 1024) and not np.allclose(augmented, plain)
-
-
 @pytest.mark.slow
 def test_a_hundred_batches_train_the_network(duos, solos, tmp_path):
     transcription = TranscriptionConfig(
@@ -380,10 +369,9 @@ def test_a_hundred_batches_train_the_network(duos, solos, tmp_path):
     config = replace(mix=STEM_MIXING, pitch_shift=PitchShiftConfig(), target_lengths=(128,))
     settings = TrainConfig(total_steps=100, log_every=10, checkpoint_seconds=1e9, has_alignment_prior=False)
     lines = []
-    with_batches = iter(open_pipeline([duos, solos], config))
-    state = train(
-        transcription, settings, with_batches, make_prepare(config), None, tmp_path, report=lines.append
-    )
+    batches = iter(open_pipeline([duos, solos], config))
+    feed = Feed(batches, make_prepare(config.sizes.segment_samples, SAMPLE_RATE))
+    state = train(transcription, settings, feed, tmp_path, report=lines.append)
     assert int(state.step) == 100 and len(lines) == 10
     assert lines[-1]["loss"] < lines[0]["loss"]
 

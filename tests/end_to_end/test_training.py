@@ -113,3 +113,11 @@ def test_a_run_that_is_asked_to_stop_saves_first(records):
     assert "saving, then stopping" in said
     assert any((records / "stopped" / "checkpoints").glob("checkpoint_*[0-9]"))
     assert any((records / "stopped" / "weights").glob("checkpoint_*[0-9]"))
+
+
+@pytest.mark.slow
+def test_a_seqio_task_trains_too(records):
+    words = ("--gin.SOURCE=@SeqioTask()", "--gin.SEQIO_TASK='midi_folder'", "--gin.TRAIN_STEPS=4")
+    run(records, *train_words("seqio", *words))
+    losses, _ = log_of(records, "seqio")
+    assert list(losses) == [2, 4] and np.isfinite(list(losses.values())).all()
