@@ -1,22 +1,18 @@
 """From a folder of recordings to a model that transcribes, by the README's commands, killed on the way."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-import mt3x
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
 
-ROOT = Path(mt3x.__file__).parents[1]
 SAMPLE_RATE = 16_000
 
 
@@ -25,13 +21,9 @@ def mt3x_command(*words):
 
 
 def run(folder, *words):
-    done = subprocess.run(mt3x_command(*words), capture_output=True, text=True, cwd=folder, env=environment())
+    done = subprocess.run(mt3x_command(*words), capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +69,7 @@ def log_of(folder, model_dir):
 def test_a_run_killed_on_the_way_has_the_losses_of_an_unbroken_one_and_transcribes(records):
     run(records, *train_words("unbroken"))
     command = mt3x_command(*train_words("killed", "--gin.TrainConfig.checkpoint_seconds=0.0"))
-    process = subprocess.Popen(command, cwd=records, env=environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=records, stderr=subprocess.PIPE, text=True)
     checkpoints = records / "killed" / "checkpoints"
     until = time.monotonic() + 300
     while not any(checkpoints.glob("checkpoint_[0-9]")) and time.monotonic() < until:
@@ -102,7 +94,7 @@ def test_a_run_killed_on_the_way_has_the_losses_of_an_unbroken_one_and_transcrib
 @pytest.mark.slow
 def test_a_run_that_is_asked_to_stop_saves_first(records):
     command = mt3x_command(*train_words("stopped", "--gin.TRAIN_STEPS=100000"))
-    process = subprocess.Popen(command, cwd=records, env=environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=records, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 300
     while not (records / "stopped" / "log.jsonl").exists() and time.monotonic() < until:
         assert process.poll() is None, process.communicate()[1]
