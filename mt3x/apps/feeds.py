@@ -157,7 +157,8 @@ class BuiltDatasets:
         """Up to `count` whole pieces of the validation split, as many of each data set as can be."""
         sources = self._records(self.validation_split)
         places = [(source, index) for index in range(count) for source in sources if index < len(source)]
-        return [Piece(source[i].samples, SAMPLE_RATE, source[i].notes) for source, i in places[:count]]
+        examples = [source[index] for source, index in places[:count]]
+        return [Piece(example.samples, SAMPLE_RATE, example.notes) for example in examples]
 
     def _records(self, split: str) -> list[Records]:
         return [Records(Path(self.data_dir) / name, split) for name in self.names]

@@ -16,7 +16,7 @@ import numpy as np
 from mt3x.audio.composition import compose
 from mt3x.audio.notebank import Arrangement, NoteBank, arrange, load_note_bank
 from mt3x.audio.synthesis import Synthesizer, find_soundfont
-from mt3x.data.augmentation import AugmentationConfig, augment
+from mt3x.data.augmentation import AugmentationConfig, augment, make_prepare
 from mt3x.data.batches import OpenSources
 from mt3x.data.examples import ExampleConfig, SoundSource
 
@@ -47,14 +47,10 @@ def rendered_sound(
     for name in soundfonts:
         find_soundfont(name)  # fail here, not in a worker
     num_samples = round(examples.segment_seconds * sample_rate)
-
-    def prepare(key: jax.Array, batch: dict[str, jax.Array], resources: None) -> jax.Array:
-        return augment(key, batch["samples"], num_samples, sample_rate, augmentation)
-
     open_sources = functools.partial(
         _open_synthesizers, tuple(soundfonts), sample_rate, examples.detune_cents
     )
-    return TrainingSound(open_sources, prepare, None)
+    return TrainingSound(open_sources, make_prepare(num_samples, sample_rate, augmentation), None)
 
 
 def _open_synthesizers(
