@@ -103,7 +103,7 @@ def state_shardings(state: Any, params: Any, mesh: Mesh) -> Any:
     }
     longest = max(map(len, known), default=0)
 
-    def place(path: tuple[Any, ...], value: Any) -> NamedSharding:
+    def sharding_of(path: tuple[Any, ...], value: Any) -> NamedSharding:
         names = _names(path)
         for length in range(min(longest, len(names)), 0, -1):
             shape, sharding = known.get(names[-length:], (None, None))
@@ -111,7 +111,7 @@ def state_shardings(state: Any, params: Any, mesh: Mesh) -> Any:
                 return sharding
         return NamedSharding(mesh, PartitionSpec())
 
-    return jax.tree_util.tree_map_with_path(place, state)
+    return jax.tree_util.tree_map_with_path(sharding_of, state)
 
 
 def _names(path: tuple[Any, ...]) -> tuple[str, ...]:

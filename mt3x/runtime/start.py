@@ -51,16 +51,16 @@ def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingP
     params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
     if training.has_alignment_prior:
         params = apply_alignment_prior(params, network, *_shifts(config))
-    return StartingPoint(with_frame_head(params, config, training, head_key))
+    return StartingPoint(_with_frame_head(params, config, training, head_key))
 
 
-def parameter_shapes(config: TranscriptionConfig, training: TrainConfig) -> Any:
+def starting_shapes(config: TranscriptionConfig, training: TrainConfig) -> Any:
     """What `fresh_start` gives, as shapes."""
     plain = dataclasses.replace(training, has_alignment_prior=False)  # the prior is computed in NumPy
     return jax.eval_shape(lambda: fresh_start(config, plain).params)
 
 
-def with_frame_head(
+def _with_frame_head(
     network: Params, config: TranscriptionConfig, training: TrainConfig, key: jax.Array
 ) -> Params:
     """A network's parameters with those of a fresh frame head beside them, where the loss has one."""
@@ -110,7 +110,7 @@ def start_from_weights(
     Raises:
       CheckpointError: there are none, or they are of another network.
     """
-    shapes = parameter_shapes(config, training)
+    shapes = starting_shapes(config, training)
     target = {"params": shapes, "average": shapes["network"], "step": jax.ShapeDtypeStruct((), np.int32)}
     with CheckpointDirectory(path, keep=1) as directory:
         step = directory.newest_step()

@@ -24,7 +24,7 @@ from jax.sharding import Mesh
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.start import StartingPoint, fresh_start, parameter_shapes, save_weights_and_position
+from mt3x.runtime.start import StartingPoint, fresh_start, save_weights_and_position, starting_shapes
 from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import Prepare, make_train_step
 from mt3x.runtime.train_config import TrainConfig
@@ -182,7 +182,7 @@ def _begin(
     values = checkpoints.read_values(newest)
     optimizer = make_optimizer(training, values["optimizer_began_at"])
     shapes = jax.eval_shape(
-        functools.partial(new_state, optimizer=optimizer), parameter_shapes(config, training)
+        functools.partial(new_state, optimizer=optimizer), starting_shapes(config, training)
     )
     placement = state_shardings(shapes, shapes.params, mesh)
     target = jax.tree.map(

@@ -174,7 +174,7 @@ class CheckpointDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2):
-        """Makes the folder; what a killed run left unfinished in it is removed.
+        """Makes the folder; what a killed run left unfinished in it is not taken for a checkpoint.
 
         Raises:
           ValueError: `keep` is below 1.
