@@ -140,10 +140,11 @@ def train(
 
 def _claim_directory(directory: Path, config: TranscriptionConfig) -> None:
     path = directory / CONFIG_FILE
-    if not path.exists():
+    if jax.process_index() == 0 and not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
         path.write_text(config.to_json(), encoding="utf-8")
-    elif TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path)) != config:
+    multihost_utils.sync_global_devices("config.json is written")
+    if TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path)) != config:
         raise ValueError(
             f"{directory} holds a run of another configuration ({path}); choose another directory"
         )

@@ -179,13 +179,26 @@ class CheckpointDirectory:
         Raises:
           ValueError: `keep` is below 1.
         """
+        import jax
         import orbax.checkpoint as ocp
 
         if keep < 1:
             raise ValueError(f"keep is {keep}: give at least 1")
         self._folder = Folder.at(path)
+        os.makedirs(self._folder.path, exist_ok=True)
+        # Processes that are named wait for each other by messages. Else they would by a sum over all devices,
+        # begun in the thread that writes: it meets those of the training steps in another order in each
+        # process, and all wait for ever.
+        processes = ocp.options.MultiprocessingOptions(
+            active_processes=set(range(jax.process_count())),
+            barrier_sync_key_prefix=self._folder.name,  # another folder's saves may go on at the same time
+        )
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, step_prefix="checkpoint", cleanup_tmp_directories=True, create=True
+            max_to_keep=keep,
+            step_prefix="checkpoint",
+            cleanup_tmp_directories=True,
+            create=False,  # Orbax makes no folder for processes that are named
+            multiprocessing_options=processes,
         )
         self._manager = ocp.CheckpointManager(self._folder.path, options=options)
 
