@@ -28,10 +28,9 @@ from mt3x.runtime.start import StartingPoint, fresh_start, save_weights_and_posi
 from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import Prepare, make_train_step
 from mt3x.runtime.train_config import TrainConfig
-from mt3x.runtime.train_log import TrainLog
+from mt3x.runtime.train_log import Profile, TrainLog
 
-CHECKPOINTS, WEIGHTS, PROFILE = "checkpoints", "weights", "profile"
-PROFILED_STEPS = 5
+CHECKPOINTS, WEIGHTS = "checkpoints", "weights"
 
 
 class BatchIterator(Protocol):
@@ -95,7 +94,7 @@ def train(
     _claim_directory(directory, config)
     mesh = make_mesh(training.model_devices)
     checkpoints = CheckpointDirectory(directory / CHECKPOINTS, training.keep_checkpoints)
-    with checkpoints, TrainLog(directory, report) as log:
+    with checkpoints, TrainLog(directory, report) as log, Profile(directory, training.profile_at) as profile:
         start = start or (lambda: fresh_start(config, training))
         began = _begin(config, training, start, feed.batches, checkpoints, mesh)
         step = make_train_step(config, training, began.optimizer, feed.prepare, mesh, began.placement)
@@ -104,15 +103,12 @@ def train(
         state, number, saved_at = began.state, began.step, time.monotonic()
         log.go_on_from(number)
         while number < training.total_steps:
-            if number == training.profile_at:
-                jax.profiler.start_trace(str(directory / PROFILE))
+            profile.before_step(number)
             batch = next(feed.batches)
             state, measured = step(state, split_batch(batch, mesh), key, resources)
             number += 1
             log.add(measured, len(batch["targets"]) * jax.process_count())
-            if training.profile_at is not None and number == training.profile_at + PROFILED_STEPS:
-                jax.block_until_ready(state)
-                jax.profiler.stop_trace()
+            profile.after_step(number, state)
             is_stopped, is_time = _any_process(
                 should_stop(), time.monotonic() - saved_at > training.checkpoint_seconds
             )

@@ -1,4 +1,4 @@
-"""What a run measures, written down: JSON lines, TensorBoard where it is installed, and a callback.
+"""What a run measures, written down: JSON lines, TensorBoard where it is installed, a callback, a profile.
 
 Each line of `log.jsonl` is the mean over the steps since the last; between lines nothing waits for a device.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-LOG_FILE, TENSORBOARD = "log.jsonl", "tensorboard"
+LOG_FILE, TENSORBOARD, PROFILE = "log.jsonl", "tensorboard", "profile"
+PROFILED_STEPS = 5
 
 
 class TrainLog:
@@ -73,6 +74,36 @@ class TrainLog:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
         self._report(line)
+
+
+class Profile:
+    """A trace of `PROFILED_STEPS` steps from `first_step` on, or of fewer if the run ends before; None for no
+    trace. A context manager. Source: jax.profiler.
+    """
+
+    def __init__(self, directory: Path, first_step: int | None):
+        self._folder, self._first_step = directory / PROFILE, first_step
+        self._is_running = False
+
+    def __enter__(self) -> "Profile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_running:
+            jax.profiler.stop_trace()
+
+    def before_step(self, number: int) -> None:
+        """Begins at the first of the steps; `number` is how many were taken."""
+        if number == self._first_step:
+            jax.profiler.start_trace(str(self._folder))
+            self._is_running = True
+
+    def after_step(self, number: int, state: Any) -> None:
+        """Ends after the last of them, when `state` is computed."""
+        if self._is_running and number == (self._first_step or 0) + PROFILED_STEPS:
+            jax.block_until_ready(state)
+            jax.profiler.stop_trace()
+            self._is_running = False
 
 
 def _open_tensorboard(folder: Path) -> Any:
