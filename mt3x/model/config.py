@@ -8,6 +8,7 @@ follow from this one value.
 import dataclasses
 
 DTYPES = ("float32", "bfloat16")
+ATTENTIONS = ("plain", "fused")
 ACTIVATIONS = ("gelu", "linear", "relu", "silu", "swish")
 
 
@@ -16,10 +17,13 @@ class TransformerConfig:
     """Sizes and options of a `Transformer`; equal configs give equal parameter trees.
 
     `dtype` is the type of the computation; parameters, logits and softmax are float32 in either. One
-    activation is a plain feed-forward layer; two, one of them "linear", are a gated one.
+    activation is a plain feed-forward layer; two, one of them "linear", are a gated one. `attention` says how
+    training computes it: "fused" never stores the weights where cuDNN can do so, on an NVIDIA GPU in bfloat16
+    (`head_dim` must be a multiple of 8 there); it gives the numbers of "plain" up to rounding.
 
     Raises:
-      ValueError: a size below its limit, a dropout rate outside [0, 1), an unknown dtype or activation.
+      ValueError: a size below its limit, a dropout rate outside [0, 1), an unknown dtype, activation or
+        attention.
     """
 
     vocab_size: int = 1536
@@ -34,6 +38,7 @@ class TransformerConfig:
     dtype: str = "float32"
     mlp_activations: tuple[str, ...] = ("gelu", "linear")
     logits_via_embedding: bool = False
+    attention: str = "plain"
 
     def __post_init__(self) -> None:
         # A config read from JSON holds a list.
@@ -48,6 +53,8 @@ class TransformerConfig:
             raise ValueError(f"dropout_rate is {self.dropout_rate}: give a rate in [0, 1)")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is {self.dtype!r}: give one of {', '.join(DTYPES)}")
+        if self.attention not in ATTENTIONS:
+            raise ValueError(f"attention is {self.attention!r}: give one of {', '.join(ATTENTIONS)}")
         if not self.mlp_activations or not set(self.mlp_activations) <= set(ACTIVATIONS):
             raise ValueError(
                 f"mlp_activations is {self.mlp_activations}: give one or more of {', '.join(ACTIVATIONS)}"

@@ -146,6 +146,16 @@ class Attention(nn.Module):
     ) -> jax.Array:
         """Attends from x [..., Q, D] to memory; mask: bool [..., H, Q, S] or 1s, True may be seen."""
         query = self._split_heads(self.query(x))  # [..., H, Q, head_dim]
+        if self.config.attention == "fused" and not deterministic:
+            attended = self._attend_fused(query, memory, mask)
+        else:
+            attended = self._attend(query, memory, mask, deterministic)
+        attended = jnp.swapaxes(attended, -3, -2)  # [..., Q, H, head_dim]
+        return self.out(attended.reshape(*attended.shape[:-2], -1))  # [..., Q, D]
+
+    def _attend(
+        self, query: jax.Array, memory: KeyValues, mask: jax.Array | None, deterministic: bool
+    ) -> jax.Array:
         scores = jnp.einsum(
             "...qd,...sd->...qs", query, memory.key, preferred_element_type=jnp.float32
         )  # [..., H, Q, S]
@@ -154,9 +164,20 @@ class Attention(nn.Module):
             scores = jnp.where(mask, scores, MASKED_SCORE)
         weights = nn.softmax(scores).astype(self.config.dtype)
         weights = self.dropout(weights, deterministic=deterministic)
-        attended = jnp.einsum("...qs,...sd->...qd", weights, memory.value)  # [..., H, Q, head_dim]
-        attended = jnp.swapaxes(attended, -3, -2)  # [..., Q, H, head_dim]
-        return self.out(attended.reshape(*attended.shape[:-2], -1))  # [..., Q, D]
+        return jnp.einsum("...qs,...sd->...qd", weights, memory.value)  # [..., H, Q, head_dim]
+
+    def _attend_fused(self, query: jax.Array, memory: KeyValues, mask: jax.Array | None) -> jax.Array:
+        """The same as one operation, with dropout: [B, H, Q, head_dim].
+
+        Dropout takes the same columns of the weights for all queries: these are rows of the values.
+        """
+        columns = jnp.ones((*memory.key.shape[:-2], 1, memory.key.shape[-2]), query.dtype)  # [B, H, 1, S]
+        rows = jnp.swapaxes(self.dropout(columns, deterministic=False), -2, -1)  # [B, H, S, 1]
+        # Each [B, H, T, head_dim] -> [B, T, H, head_dim].
+        by_time = [jnp.swapaxes(x, 1, 2) for x in (query, memory.key, memory.value * rows)]
+        implementation = "cudnn" if jax.default_backend() == "gpu" and query.dtype == jnp.bfloat16 else "xla"
+        attended = jax.nn.dot_product_attention(*by_time, mask=mask, scale=1.0, implementation=implementation)
+        return jnp.swapaxes(attended, 1, 2)
 
     def _split_heads(self, x: jax.Array) -> jax.Array:
         # [..., T, H * head_dim] -> [..., T, H, head_dim] -> [..., H, T, head_dim]

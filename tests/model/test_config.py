@@ -29,6 +29,7 @@ def test_config_survives_json_lists():
         ("emb_dim", 65, "even width"),
         ("dropout_rate", 1.0, r"rate in \[0, 1\)"),
         ("dtype", "float16", "float32, bfloat16"),
+        ("attention", "flash", "plain, fused"),
         ("mlp_activations", ("tanh",), "one or more of gelu"),
         ("mlp_activations", (), "one or more of gelu"),
     ],

@@ -1,5 +1,6 @@
 """Building blocks against stored values and hand-worked examples."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -42,6 +43,60 @@ def test_row_that_sees_nothing_attends_everywhere_equally():
     value = x @ kernels["value"]["kernel"]
     mean = np.broadcast_to(value.mean(axis=1, keepdims=True), value.shape)
     np.testing.assert_allclose(attend(x), mean @ kernels["out"]["kernel"], atol=1e-5)
+
+
+def attend(config: TransformerConfig, deterministic: bool = False):
+    """Causal self-attention over 6 positions: its output, and the slopes of its squares in x and kernels."""
+    draw = np.random.RandomState(0).randn
+    kernels = {
+        name: {"kernel": draw(64, 64).astype(np.float32) / 8} for name in ("query", "key", "value", "out")
+    }
+    mask = jnp.tri(6, dtype=bool)[jnp.newaxis, jnp.newaxis]
+    rngs = {"dropout": jax.random.key(1)}
+
+    def output(x, kernels):
+        attention = Attention(config).bind({"params": kernels}, rngs=rngs)
+        return attention(x, attention.keys_values(x), mask, deterministic).astype(jnp.float32)
+
+    x = draw(2, 6, 64).astype(config.dtype)
+    slopes = jax.grad(lambda *inputs: jnp.sum(jnp.square(output(*inputs))), argnums=(0, 1))(x, kernels)
+    return jax.tree.leaves((output(x, kernels), slopes))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_fused_attention_gives_plain_attentions_numbers_and_slopes(dtype, tolerance):
+    plain = dataclasses.replace(TINY, dropout_rate=0.5, dtype=dtype)
+    fused = dataclasses.replace(plain, attention="fused")
+    with jax.numpy_dtype_promotion("standard"):  # inside, JAX multiplies bfloat16 with float32
+        results = attend(fused)
+    for want, got in zip(attend(plain), results, strict=True):
+        scale = np.abs(want.astype(np.float32)).max()
+        np.testing.assert_allclose(
+            got.astype(np.float32), want.astype(np.float32), rtol=0, atol=tolerance * scale
+        )
+
+
+def test_attention_without_dropout_is_never_fused():
+    fused = dataclasses.replace(TINY, attention="fused")
+    for want, got in zip(attend(TINY, deterministic=True), attend(fused, deterministic=True), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "implementation"),
+    [("gpu", "bfloat16", "cudnn"), ("gpu", "float32", "xla"), ("cpu", "bfloat16", "xla")],
+)
+def test_fused_attention_is_cudnns_on_a_gpu_in_bfloat16(monkeypatch, backend, dtype, implementation):
+    asked = []
+
+    def attention(query, key, value, **options):
+        asked.append(options["implementation"])
+        return query
+
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", attention)
+    attend(dataclasses.replace(TINY, dtype=dtype, attention="fused"))
+    assert set(asked) == {implementation}
 
 
 def test_one_activation_makes_a_plain_mlp_named_wi():
