@@ -5,9 +5,10 @@ the auxiliary head, which only training uses.
 
 Optimizers, all from optax: Muon (Jordan 2024) for the matrices inside the layers with Adam for everything
 else (embeddings, the output projection, norms and biases), both with Nesterov momentum; AdamW; T5X's
-Adafactor.
+Adafactor. Parameters can be frozen: they do not change, and no optimizer keeps anything of them.
 """
 
+import re
 from typing import Any
 
 import jax
@@ -67,7 +68,8 @@ def make_optimizer(training: TrainConfig, first_step: int = 0) -> optax.Gradient
         return lambda count: schedule(count + first_step) * jnp.minimum(count / REWARM_STEPS, 1.0)
 
     if isinstance(config, AdafactorConfig):
-        return adafactor(config, from_here(create_learning_rate_scheduler(config.learning_rate)))
+        schedule = from_here(create_learning_rate_scheduler(config.learning_rate))
+        return _for_the_rest(adafactor(config, schedule), training.frozen)
     schedule, adam_schedule = (
         from_here(learning_rate_schedule(peak, training.total_steps, config))
         for peak in (config.learning_rate, config.adam_learning_rate)
@@ -83,7 +85,58 @@ def make_optimizer(training: TrainConfig, first_step: int = 0) -> optax.Gradient
             adam_learning_rate=adam_schedule,
             muon_weight_dimension_numbers=_layer_matrices,
         )
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), chosen)
+    clipped = optax.chain(optax.clip_by_global_norm(config.clip_norm), chosen)
+    return _for_the_rest(clipped, training.frozen)
+
+
+def _for_the_rest(
+    optimizer: optax.GradientTransformation, frozen: tuple[str, ...]
+) -> optax.GradientTransformation:
+    """An optimizer of all parameters but the frozen ones."""
+    if not frozen:
+        return optimizer
+
+    def labels(params: optax.Params) -> optax.Params:
+        return jax.tree.map(lambda stays: "frozen" if stays else "trained", is_frozen(params, frozen))
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+
+
+def is_frozen(params: Any, patterns: tuple[str, ...]) -> Any:
+    """The tree with True for each parameter whose whole name one of the regular expressions matches.
+
+    Names are T5X's (`encoder/layers_0/mlp/wo/kernel`); those of the frame head begin with `frame_head/`.
+
+    Raises:
+      ValueError: an expression matches nothing, or they match everything.
+    """
+
+    def name_of(path: tuple[Any, ...]) -> str:
+        return jax.tree_util.keystr(path, simple=True, separator="/").removeprefix("network/")
+
+    names = [name_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, name) for name in names):
+            some = ", ".join(names[:: max(len(names) // 6, 1)])
+            raise ValueError(
+                f"frozen: {pattern!r} matches no parameter; it must match a whole name, as 'encoder/.*' does, "
+                f"of names such as {some}"
+            )
+    frozen = {name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)}
+    if len(frozen) == len(names):
+        raise ValueError(f"frozen: {patterns} match all parameters; leave some to train")
+    return jax.tree_util.tree_map_with_path(lambda path, _: name_of(path) in frozen, params)
+
+
+def without_frozen(gradients: Params, patterns: tuple[str, ...]) -> Params:
+    """Gradients with zeros in place of those of frozen parameters, which are then not worked out."""
+    if not patterns:
+        return gradients
+    return jax.tree.map(
+        lambda stays, gradient: jnp.zeros_like(gradient) if stays else gradient,
+        is_frozen(gradients, patterns),
+        gradients,
+    )
 
 
 def _matrices(params: optax.Params) -> optax.Params:
@@ -128,5 +181,6 @@ def apply_gradients(
     params: Any = optax.apply_updates(state.params, updates)
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(jnp.float32(average_decay), (1 + step) / (10 + step))
-    average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params["network"])
+    # In this form an average equal to its parameter stays equal: frozen ones do not drift.
+    average = jax.tree.map(lambda a, p: p + decay * (a - p), state.average, params["network"])
     return TrainState(state.step + 1, params, average, optimizer_state)

@@ -27,7 +27,7 @@ from mt3x.model.transformer import Transformer, shift_right
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.state import Params, TrainState, apply_gradients
+from mt3x.runtime.state import Params, TrainState, apply_gradients, without_frozen
 from mt3x.runtime.train_config import TrainConfig
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
@@ -110,7 +110,8 @@ def make_train_step(
     Args:
       placement: a tree like the state with the sharding of each array (`mesh.state_shardings`).
 
-    Measurements are float32 scalars: `loss` (nats a token), `token_accuracy`, `frame_loss`, `gradient_norm`.
+    Measurements are float32 scalars: `loss` (nats a token), `token_accuracy`, `frame_loss`, and
+    `gradient_norm`, without frozen parameters.
     """
     loss = _make_loss(config, training, prepare, mesh)
 
@@ -120,7 +121,10 @@ def make_train_step(
         count = jnp.maximum(jnp.sum(batch["targets"] > 0).astype(jnp.float32), 1.0)
 
         def slope(part: Batch, key: jax.Array):
-            return jax.grad(loss, has_aux=True)(state.params, part, key, resources, progress, count)
+            gradients, measured = jax.grad(loss, has_aux=True)(
+                state.params, part, key, resources, progress, count
+            )
+            return without_frozen(gradients, training.frozen), measured
 
         with nn.logical_axis_rules(tuple(AXIS_RULES.items())):
             gradients, measured = _add_up(slope, batch, key, training.num_microbatches)

@@ -1,6 +1,7 @@
 """What a training run is told: lengths, the loss, the optimizer, the devices. Values only."""
 
 import dataclasses
+import re
 from typing import Literal, get_args
 
 from mt3x.runtime.adafactor import AdafactorConfig
@@ -96,9 +97,11 @@ class TrainConfig:
       average_decay: of the moving average of the weights, which is what is evaluated and shipped; with 0 that
         is the weights themselves, as in MT3.
       model_devices: over how many devices each parameter is split; batches are split over the rest.
+      frozen: regular expressions for whole names of parameters, such as "encoder/.*", that stay as they are
+        (`state.is_frozen`).
 
     Raises:
-      ValueError: a number below 1, or average_decay outside [0, 1).
+      ValueError: a number below 1, average_decay outside [0, 1), or no regular expressions.
     """
 
     total_steps: int = 10_000
@@ -114,6 +117,7 @@ class TrainConfig:
     average_decay: float = 0.998
     optimizer: OptimizerConfig | AdafactorConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("total_steps", "log_every", "keep_checkpoints", "num_microbatches", "model_devices"):
@@ -121,3 +125,10 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay is {self.average_decay}; it must be in [0, 1)")
+        if isinstance(self.frozen, str):
+            raise ValueError(f"frozen is the text {self.frozen!r}; give a tuple: ({self.frozen!r},)")
+        for pattern in self.frozen:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"frozen: {pattern!r} is no regular expression: {error}") from error

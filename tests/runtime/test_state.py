@@ -6,7 +6,14 @@ import numpy as np
 import optax
 import pytest
 
-from mt3x.runtime.state import apply_gradients, learning_rate_schedule, make_optimizer, new_state
+from mt3x.runtime.adafactor import AdafactorConfig
+from mt3x.runtime.state import (
+    apply_gradients,
+    learning_rate_schedule,
+    make_optimizer,
+    new_state,
+    without_frozen,
+)
 from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
 
 CONFIG = OptimizerConfig(warmup_steps=10, decay_from=0.3, final_fraction=0.1)
@@ -129,3 +136,77 @@ def test_the_state_before_the_first_step_averages_a_copy():
     assert int(state.step) == 0
     assert state.average["w"] is not params["network"]["w"]
     assert np.array_equal(state.average["w"], params["network"]["w"])
+
+
+OPTIMIZERS = {
+    "muon": OptimizerConfig(warmup_steps=0),
+    "adamw": OptimizerConfig(name="adamw", warmup_steps=0, weight_decay=0.1),
+    "adafactor": AdafactorConfig(),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_frozen_parameters_stay_and_no_optimizer_keeps_anything_of_them(name):
+    params, frozen = some_params(), ("encoder/.*", "frame_head/onset/bias")
+    training = TrainConfig(total_steps=100, optimizer=OPTIMIZERS[name], average_decay=0.9, frozen=frozen)
+    optimizer = make_optimizer(training)
+    state = new_state(params, optimizer)
+    kept = {
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, _ in jax.tree_util.tree_leaves_with_path(state.optimizer_state)
+    }
+    assert any("frame_head/onset/kernel" in place for place in kept)
+    assert not any("encoder/layers_0" in place or "onset/bias" in place for place in kept)
+    gradients = without_frozen(jax.tree.map(jnp.ones_like, params), frozen)
+    step = jax.jit(lambda state: apply_gradients(state, gradients, optimizer, training.average_decay))
+    found = step(step(state))
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), params, found.params)
+    assert not any(jax.tree.leaves(changed["network"]["encoder"]))
+    assert all(jax.tree.leaves(changed["network"]["decoder"]))
+    assert changed["frame_head"]["onset"] == {"kernel": True, "bias": False}
+    same = jax.tree.map(np.array_equal, found.average["encoder"], params["network"]["encoder"])
+    assert all(jax.tree.leaves(same))
+
+
+def test_frozen_parameters_have_no_share_in_the_norm_that_is_clipped():
+    params = {"network": {"encoder": {"w": jnp.ones(1)}, "decoder": {"w": jnp.ones(1)}}}
+    gradients = {"network": {"encoder": {"w": jnp.array([4.0])}, "decoder": {"w": jnp.array([3.0])}}}
+    config = OptimizerConfig(name="adamw", clip_norm=0.5)
+    optimizer = make_optimizer(TrainConfig(total_steps=10, optimizer=config, frozen=("encoder/.*",)))
+    updates, state = first_update(optimizer, params, gradients)
+    (momentum,) = jax.tree.leaves(optax.tree.get(state, "mu"))
+    assert momentum == pytest.approx(0.1 * 0.5)  # 3 is scaled to 0.5; with the 4 it would be to 0.3
+    assert updates["network"]["encoder"]["w"] == 0
+    left = without_frozen(gradients, ("encoder/.*",))
+    assert float(optax.tree.norm(left)) == 3.0
+    assert without_frozen(gradients, ()) is gradients
+
+
+@pytest.mark.parametrize(
+    "frozen, message",
+    [
+        (
+            ("encoder/.*", "encoder"),
+            r"frozen: 'encoder' matches no parameter; it must match a whole name, as 'encoder/\.\*' does, "
+            r"of names such as frame_head/onset/bias, .*decoder/token_embedder/embedding",
+        ),
+        (("network/.*",), r"frozen: 'network/\.\*' matches no parameter"),
+        ((".*",), r"frozen: \('\.\*',\) match all parameters; leave some to train"),
+    ],
+)
+def test_expressions_that_match_nothing_or_everything_are_refused(frozen, message):
+    optimizer = make_optimizer(TrainConfig(total_steps=10, frozen=frozen))
+    with pytest.raises(ValueError, match=message):
+        new_state(some_params(), optimizer)
+
+
+@pytest.mark.parametrize(
+    "frozen, message",
+    [
+        ("encoder/.*", r"frozen is the text 'encoder/\.\*'; give a tuple: \('encoder/\.\*',\)"),
+        (("encoder/(",), r"frozen: 'encoder/\(' is no regular expression: missing \)"),
+    ],
+)
+def test_what_is_no_tuple_of_expressions_is_refused(frozen, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(frozen=frozen)

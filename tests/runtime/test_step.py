@@ -1,13 +1,15 @@
 """The training step: rolls by hand, losses by hand, and a batch learned by heart."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mt3x.runtime.mesh import make_mesh, replicate, split_batch
-from mt3x.runtime.state import make_optimizer, new_state
-from mt3x.runtime.step import frame_loss, jitter_shifts, piano_rolls
+from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
+from mt3x.runtime.state import REWARM_STEPS, make_optimizer, new_state
+from mt3x.runtime.step import frame_loss, jitter_shifts, make_train_step, piano_rolls
 
 
 def note_columns(*rows, places=6):
@@ -132,3 +134,24 @@ def test_the_average_trails_the_network(learned):
         weights = pick(states[step + 1].params["network"])
         average = decay[step] * average + (1 - decay[step]) * weights
     assert np.allclose(pick(states[-1].average), average, atol=1e-6)
+
+
+def test_a_step_leaves_frozen_parameters_as_they_are(tiny_run):
+    training = dataclasses.replace(
+        tiny_run.train_config, frozen=("encoder/.*", "frame_head/.*"), num_microbatches=2
+    )
+    optimizer, mesh = make_optimizer(training, REWARM_STEPS), make_mesh()
+    state = new_state(tiny_run.params, optimizer)
+    placement = state_shardings(state, tiny_run.params, mesh)
+    step = make_train_step(tiny_run.config, training, optimizer, tiny_run.prepare, mesh, placement)
+    batch, key = split_batch(tiny_run.batch, mesh), replicate(jax.random.key(0), mesh)
+    state = place(state, placement)
+    for _ in range(2):  # the first has a rate of 0
+        state, measured = step(state, batch, key, None)
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), tiny_run.params, state.params)
+    assert not any(jax.tree.leaves((changed["network"]["encoder"], changed["frame_head"])))
+    assert all(jax.tree.leaves(changed["network"]["decoder"]))
+    assert jax.tree.all(
+        jax.tree.map(np.array_equal, state.average["encoder"], tiny_run.params["network"]["encoder"])
+    )
+    assert measured["gradient_norm"] > 0
