@@ -280,7 +280,11 @@ def _report(total_steps: int, batch_size: int, started: float, line: dict[str, f
         words += [f"{name} {value:.3f}" for name, value in line.items() if name != "step"]
     else:
         minutes_left = (total_steps - line["step"]) * batch_size / line["examples_per_second"] / 60
-        words += [f"loss {line['loss']:.3f}", f"token accuracy {line['token_accuracy']:.3f}"]
+        accuracies = [name for name in line if name.endswith("_accuracy")]
+        words += [
+            f"loss {line['loss']:.3f}",
+            *(f"{name.replace('_', ' ')} {line[name]:.3f}" for name in accuracies),
+        ]
         words += [f"{line['examples_per_second']:.1f} examples/s"]
         words += [f"{(time.monotonic() - started) / 60:.1f} min, {minutes_left:.0f} min left"]
     print("  ".join(words), file=sys.stderr)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from mt3x.music.notes import empty_notes
+from mt3x.music.notes import empty_notes, sort_notes, trim_overlapping_notes
 from mt3x.music.timegrid import segment_start_seconds
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.tokens.codec import Event
@@ -28,11 +28,24 @@ class NoteCollector:
         self._first_frames: list[int] = []
         self._final_before = -np.inf
         self._taken: Counter[tuple] = Counter()
+        self._programs: dict[tuple[float, int, bool], int] = {}
 
     def add(self, ids: np.ndarray, first_frame: int) -> None:
         """Adds a segment by its ids, int [T]."""
         self._tokens.append(self._vocabulary.decode(ids))
         self._first_frames.append(first_frame)
+
+    def begun_last(self) -> np.ndarray:
+        """The notes that begin in the segment that was added last, by its tokens alone: `NOTE_DTYPE` [N]."""
+        starts = self._start_seconds(self._first_frames[-1:])
+        return decode_segments(
+            self._tokens[-1:], starts, self._codec, self._config.spec, self._mt3_compatible
+        )[0]
+
+    def name_instruments(self, notes: np.ndarray, programs: np.ndarray) -> None:
+        """Says which programs, int [N], notes of `begun_last` have in place of those that the tokens say."""
+        keys = zip(notes["start"].tolist(), notes["pitch"].tolist(), notes["is_drum"].tolist(), strict=True)
+        self._programs.update(zip(keys, programs.tolist(), strict=True))
 
     def add_silence(self, first_frame: int) -> None:
         """Adds a segment in which nothing sounds: the notes before it end at its start."""
@@ -82,9 +95,17 @@ class NoteCollector:
         notes, report = decode_segments(
             tokens, self._start_seconds(first_frames), self._codec, self._config.spec, self._mt3_compatible
         )
+        if self._programs:
+            notes = self._renamed(notes)
         if self._config.merge_restrikes_seconds:
             notes = merge_restrikes(notes, self._config.merge_restrikes_seconds)
-        return notes, report
+        return (trim_overlapping_notes(notes) if self._programs else notes), report
+
+    def _renamed(self, notes: np.ndarray) -> np.ndarray:
+        """Notes with the programs of `name_instruments`, sorted."""
+        rows = zip(*(notes[name].tolist() for name in ("start", "pitch", "is_drum", "program")), strict=True)
+        notes["program"] = [self._programs.get((start, *key), program) for start, *key, program in rows]
+        return sort_notes(notes)
 
     def _start_seconds(self, first_frames: list[int]) -> np.ndarray:
         spectrogram = self._config.spectrogram

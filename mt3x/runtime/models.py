@@ -23,6 +23,7 @@ from mt3x.runtime.checkpoints import (
     load_checkpoint,
     read_config,
 )
+from mt3x.runtime.instruments import INSTRUMENT_HEAD, fresh_head
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 
 DEFAULT_MODEL = "default"
@@ -64,12 +65,16 @@ def resolve_model(
     return config, cast_floats(checkpoint.params, "float32"), DEFAULT_MODEL if is_default else path
 
 
-def parameter_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes of a network's parameters by flat name, such as `decoder/decoder_norm/scale`."""
+def parameter_shapes(config: TransformerConfig, instrument_head_width: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shapes of a network's parameters, and of the instrument head's where it has one, by flat name, such as
+    `decoder/decoder_norm/scale`.
+    """
     model = Transformer(config)
     frames = jnp.zeros((1, 1, config.input_depth), jnp.float32)
     ids = jnp.zeros((1, 1), jnp.int32)
     params = jax.eval_shape(model.init, jax.random.key(0), frames, ids)["params"]
+    if instrument_head_width:
+        params = {**params, INSTRUMENT_HEAD: jax.eval_shape(lambda: fresh_head(instrument_head_width))}
     return {name: leaf.shape for name, leaf in flatten(params).items()}
 
 
@@ -84,7 +89,7 @@ def _default_folder() -> str:
 
 def _check_shapes(path: str, config: TranscriptionConfig, params: dict[str, Any]) -> None:
     try:
-        check_params(params, parameter_shapes(config.network))
+        check_params(params, parameter_shapes(config.network, config.instrument_head_width))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

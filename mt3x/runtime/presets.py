@@ -29,7 +29,9 @@ class TranscriptionConfig:
       search: `greedy`; `grammar` for greedy among what the tokens' grammar allows (`runtime.grammar`); or
         `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there).
       merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
-      off.
+        off.
+      instrument_head_width: of the head that says which instruments play the notes (`runtime.instruments`); 0
+        for none, as in MT3: then the tokens say it.
     """
 
     spectrogram: SpectrogramConfig = SpectrogramConfig()
@@ -42,11 +44,16 @@ class TranscriptionConfig:
     search: SearchName = "greedy"
     beam_size: int = 1
     merge_restrikes_seconds: float = 0.0
+    instrument_head_width: int = 0
 
     def __post_init__(self):
         for name in ("segment_frames", "max_target_length", "beam_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.instrument_head_width < 0 or self.instrument_head_width % 4:
+            raise ValueError(
+                f"instrument_head_width is {self.instrument_head_width}; it must be a multiple of 4, or 0"
+            )
         if self.search not in get_args(SearchName):
             raise ValueError(f"search is {self.search!r}; choose one of {', '.join(get_args(SearchName))}")
         rows = num_embeddings(vocabulary_from_codec(build_codec(self.vocabulary)))

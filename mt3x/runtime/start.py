@@ -18,6 +18,7 @@ from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
 from mt3x.music.timegrid import steps_to_seconds
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory, CheckpointError, cast_floats
+from mt3x.runtime.instruments import INSTRUMENT_HEAD, fresh_head
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import Params
 from mt3x.runtime.step import NUM_CLASSES
@@ -43,7 +44,9 @@ class StartingPoint:
 
 
 def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingPoint:
-    """Fresh parameters of the network, and of the frame head where the loss has one."""
+    """Fresh parameters of the network, with the instrument head where it has one, and of the frame head where
+    the loss has one.
+    """
     network_key, head_key = jax.random.split(jax.random.key(training.seed))
     network = config.network
     frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
@@ -51,6 +54,9 @@ def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingP
     params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
     if training.has_alignment_prior:
         params = apply_alignment_prior(params, network, *_shifts(config))
+    if config.instrument_head_width:
+        key = jax.random.fold_in(network_key, 1)
+        params = {**params, INSTRUMENT_HEAD: fresh_head(config.instrument_head_width, key)}
     return StartingPoint(_with_frame_head(params, config, training, head_key))
 
 

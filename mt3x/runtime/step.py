@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec as P
 from mt3x.audio.logmel import log_mel
 from mt3x.model.frame_head import NUM_PITCHES, FrameHead
 from mt3x.model.transformer import Transformer, shift_right
+from mt3x.runtime.instruments import instrument_loss
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
@@ -110,8 +111,9 @@ def make_train_step(
     Args:
       placement: a tree like the state with the sharding of each array (`mesh.state_shardings`).
 
-    Measurements are float32 scalars: `loss` (nats a token), `token_accuracy`, `frame_loss`, and
-    `gradient_norm`, without frozen parameters.
+    Measurements are float32 scalars: `loss` (nats a token; of all parts where tokens are none of them),
+    `gradient_norm`, without frozen parameters, and, where they are part of the loss, `token_accuracy`,
+    `frame_loss`, `instrument_loss` (nats a note) and `instrument_accuracy`.
     """
     loss = _make_loss(config, training, prepare, mesh)
 
@@ -160,6 +162,12 @@ def _make_loss(
       run, `count` the tokens of the whole batch.
     """
     weights = training.loss
+    has_instruments = bool(config.instrument_head_width and weights.instrument_weight)
+    heads = [
+        f"LossConfig.{name}"
+        for name, is_on in (("frame_weight", weights.frame_weight), ("instrument_weight", has_instruments))
+        if is_on
+    ]
     # Typed, as flax says of `apply` only that it may also return a pair.
     apply_network: Callable[..., jax.Array] = Transformer(config.network, training.has_remat).apply  # pyright: ignore
     apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
@@ -175,33 +183,49 @@ def _make_loss(
         key = jax.random.fold_in(key, jax.lax.axis_index("data"))
         return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
 
+    def tokens_of(encoded: jax.Array, batch: Batch, key: jax.Array, run: Callable[..., jax.Array]):
+        targets = batch["targets"]
+        read = jitter_shifts(key, targets, shift_ids, weights.shift_jitter_steps)
+        logits = run(encoded, shift_right(read), method=Transformer.decode)
+        is_token = (targets > 0).astype(jnp.float32)
+        total, z, _ = token_loss(logits, targets, is_token, weights.z_loss, weights.label_smoothing)
+        correct = jnp.sum(jnp.where(jnp.argmax(logits, axis=-1) == targets, is_token, 0.0))
+        return total, {"loss": total - z, "token_accuracy": correct}
+
     def frames_of(params: Params, encoded: jax.Array, batch: Batch) -> jax.Array:
-        if not weights.frame_weight:
-            return jnp.zeros(())
-        if "note_start" not in batch:
-            raise ValueError("batches hold no notes for the frame head; set LossConfig.frame_weight to 0")
         rolls = piano_rolls(batch, encoded.shape[1], config.spectrogram.frames_per_second)
         logits = apply_head({"params": params["frame_head"]}, encoded)
-        return frame_loss(logits, rolls, weights.onset_positive_weight) / training.num_microbatches
+        return frame_loss(logits, rolls, weights.onset_positive_weight)
 
     def loss(
         params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
     ):
+        if heads and "note_start" not in batch:
+            raise ValueError(f"batches hold no notes; set {' and '.join(heads)} to 0")
         sample_key, jitter_key, dropout_key = jax.random.split(key, 3)
         mel = hear(sample_key, batch, resources)
-        variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
-        run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
-        encoded = run(mel, method=Transformer.encode)
-        targets = batch["targets"]
-        read = jitter_shifts(jitter_key, targets, shift_ids, weights.shift_jitter_steps)
-        logits = run(encoded, shift_right(read), method=Transformer.decode)
-        is_token = (targets > 0).astype(jnp.float32)
-        tokens, z, _ = token_loss(logits, targets, is_token, weights.z_loss, weights.label_smoothing)
-        frames = frames_of(params, encoded, batch)
-        fallen = jnp.minimum(progress / weights.frame_weight_until, 1.0)
-        frame_weight = weights.frame_weight * (1 - (1 - weights.frame_weight_final) * fallen)
-        correct = jnp.sum(jnp.where(jnp.argmax(logits, axis=-1) == targets, is_token, 0.0))
-        measured = {"loss": (tokens - z) / count, "token_accuracy": correct / count, "frame_loss": frames}
-        return tokens / count + frame_weight * frames, measured
+        total, measured = jnp.zeros(()), {}
+        if weights.token_weight or weights.frame_weight:
+            variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
+            run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
+            encoded = run(mel, method=Transformer.encode)
+            if weights.token_weight:
+                tokens, sums = tokens_of(encoded, batch, jitter_key, run)
+                total += weights.token_weight * tokens / count
+                measured |= {name: value / count for name, value in sums.items()}
+            if weights.frame_weight:
+                frames = frames_of(params, encoded, batch) / training.num_microbatches
+                fallen = jnp.minimum(progress / weights.frame_weight_until, 1.0)
+                total += weights.frame_weight * (1 - (1 - weights.frame_weight_final) * fallen) * frames
+                measured["frame_loss"] = frames
+        if has_instruments:
+            note_key = jax.random.fold_in(jitter_key, 1)
+            notes, right = instrument_loss(params["network"], config, note_key, mel, batch)
+            total += weights.instrument_weight * notes / training.num_microbatches
+            measured |= {
+                "instrument_loss": notes / training.num_microbatches,
+                "instrument_accuracy": right / training.num_microbatches,
+            }
+        return total, {"loss": total, **measured}
 
     return loss

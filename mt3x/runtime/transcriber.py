@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from mt3x.audio.live import audio_seconds, from_blocks
@@ -17,6 +18,7 @@ from mt3x.audio.load import from_array, stream_audio
 from mt3x.audio.segments import iter_segments
 from mt3x.runtime.collector import NoteCollector
 from mt3x.runtime.engine import DEFAULT_BATCH_SIZE, Engine, Segment
+from mt3x.runtime.instruments import INSTRUMENT_HEAD, name_instruments
 from mt3x.runtime.models import resolve_model
 from mt3x.runtime.presets import SearchName, TranscriptionConfig
 from mt3x.runtime.transcription import Transcription
@@ -99,6 +101,9 @@ class Transcriber:
         self.name = name
         self._mt3_compatible = mt3_compatible
         self._engine = Engine(config, params, batch_size)
+        self._instrument_head = (
+            jax.device_put(params[INSTRUMENT_HEAD]) if config.instrument_head_width else None
+        )
 
     def transcribe(
         self,
@@ -187,7 +192,19 @@ class Transcriber:
                 collector.add_silence(segment.first_frame)
             else:
                 collector.add(ids, segment.first_frame)
+                if self._instrument_head is not None:
+                    self._name_instruments(segment, collector)
             yield segment, ids
+
+    def _name_instruments(self, segment: Segment, collector: NoteCollector) -> None:
+        """Lets the instrument head say what plays the notes that begin in the collector's last segment."""
+        notes = collector.begun_last()
+        heard = notes.copy()
+        heard["start"] -= segment.first_frame / self.config.spectrogram.frames_per_second
+        programs = name_instruments(
+            self._instrument_head, self.config, segment.samples, segment.num_frames, heard
+        )
+        collector.name_instruments(notes, programs)
 
     def _segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         hop_samples = self.config.spectrogram.hop_width

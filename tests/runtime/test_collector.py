@@ -1,5 +1,7 @@
 """Tokens here are written by hand or by the encoder; no network is needed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -147,3 +149,47 @@ def test_mt3_compatible_starts_segments_where_mt3_does(mt3_compatible):
     exact = np.floor(np.arange(600) * 204.8 + 1e-6) / 100
     early = int((starts < exact - 1e-3).sum())
     assert early == (24 if mt3_compatible else 0)
+
+
+def test_notes_of_the_segment_added_last_get_the_programs_that_they_are_given():
+    collector = NoteCollector(CONFIG)
+    collector.add(ids(TIE, ON, pitch(60), shift(20), pitch(62)), 0)
+    collector.add(ids(pitch(60), TIE, shift(30), pitch(64), shift(40), OFF, pitch(60), pitch(64)), 100)
+    begun = collector.begun_last()
+    assert begun["start"].tolist() == [1.3] and begun["pitch"].tolist() == [64]
+    collector.name_instruments(begun, np.array([40]))
+    notes, _ = collector.notes()
+    assert dict(zip(notes["pitch"].tolist(), notes["program"].tolist(), strict=True)) == {
+        60: 0,
+        62: 0,
+        64: 40,
+    }
+
+
+def test_notes_that_are_one_instrument_now_are_merged_and_cut_where_they_overlap():
+    config = dataclasses.replace(CONFIG, merge_restrikes_seconds=0.1)
+    collector = NoteCollector(config)
+    piano, flute = ("program", 0), ("program", 73)
+    together = [piano, ON, pitch(60), flute, pitch(60)]
+    later = [shift(50), piano, OFF, pitch(60), flute, pitch(60)]
+    again = [shift(20), piano, ON, pitch(60)]
+    collector.add(ids(TIE, *together, *again, *later), 0)
+    assert len(collector.notes()[0]) == 3
+    begun = collector.begun_last()
+    collector.name_instruments(begun, np.full(len(begun), 40))
+    notes, _ = collector.notes()
+    assert notes["program"].tolist() == [40, 40]
+    assert notes["start"].tolist() == [0.0, 0.2] and notes["end"].tolist() == [0.2, 0.5]
+
+
+def test_renamed_notes_come_out_of_a_stream_as_of_the_whole():
+    segments = [ids(TIE, ON, pitch(60), pitch(62), shift(50), OFF, pitch(62)), ids(pitch(60), TIE), ids(TIE)]
+    collector, streamed = NoteCollector(CONFIG), []
+    for i, segment in enumerate(segments):
+        collector.add(segment, i * CONFIG.segment_frames)
+        begun = collector.begun_last()
+        collector.name_instruments(begun, begun["pitch"] - 20)
+        streamed.append(collector.take_final())
+    streamed = np.concatenate([*streamed, collector.take_rest()])
+    assert sorted(streamed.tolist()) == sorted(collector.notes()[0].tolist())
+    assert sorted(streamed["program"].tolist()) == [40, 42]

@@ -100,4 +100,10 @@ def test_broken_settings_name_the_file(folder):
 
 def test_shapes_are_those_of_the_network_t5x_wrote():
     golden = np.load(GOLDEN / "tiny_params.npz")
-    assert parameter_shapes(TINY) == {name: golden[name].shape for name in golden.files}
+    shapes = {name: golden[name].shape for name in golden.files}
+    assert parameter_shapes(TINY) == shapes
+    with_head = parameter_shapes(TINY, instrument_head_width=16)
+    assert {
+        name: shape for name, shape in with_head.items() if not name.startswith("instrument_head/")
+    } == shapes
+    assert with_head["instrument_head/classes/kernel"] == (16, 16)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
+from mt3x.runtime.start import fresh_start
 from mt3x.runtime.state import REWARM_STEPS, make_optimizer, new_state
 from mt3x.runtime.step import frame_loss, jitter_shifts, make_train_step, piano_rolls
+from mt3x.runtime.train_config import LossConfig
 
 
 def note_columns(*rows, places=6):
@@ -155,3 +157,37 @@ def test_a_step_leaves_frozen_parameters_as_they_are(tiny_run):
         jax.tree.map(np.array_equal, state.average["encoder"], tiny_run.params["network"]["encoder"])
     )
     assert measured["gradient_norm"] > 0
+
+
+def test_the_instrument_head_learns_alone_where_tokens_and_frames_weigh_nothing(tiny_run):
+    config = dataclasses.replace(tiny_run.config, instrument_head_width=16)
+    training = dataclasses.replace(tiny_run.train_config, loss=LossConfig(token_weight=0.0, frame_weight=0.0))
+    optimizer, mesh = make_optimizer(training), make_mesh()
+    params = fresh_start(config, training).params
+    assert set(params) == {"network"}
+    state = new_state(params, optimizer)
+    placement = state_shardings(jax.eval_shape(lambda: state), params, mesh)
+    step = make_train_step(config, training, optimizer, tiny_run.prepare, mesh, placement)
+    before = jax.tree.map(np.array, params["network"])
+    state, batch = replicate(state, mesh), split_batch(tiny_run.batch, mesh)
+    measured = []
+    for _ in range(10):
+        state, values = step(state, batch, replicate(jax.random.key(0), mesh), None)
+        measured.append({name: float(value) for name, value in values.items()})
+    assert set(measured[0]) == {"loss", "instrument_loss", "instrument_accuracy", "gradient_norm"}
+    assert measured[0]["loss"] == measured[0]["instrument_loss"]
+    assert measured[-1]["loss"] < 0.5 * measured[0]["loss"]
+    after = jax.tree.map(np.array, state.params["network"])
+    for part in ("encoder", "decoder"):
+        assert jax.tree.all(jax.tree.map(np.array_equal, before[part], after[part]))
+    assert not np.array_equal(
+        before["instrument_head"]["classes"]["kernel"], after["instrument_head"]["classes"]["kernel"]
+    )
+
+
+def test_heads_need_notes_in_the_batch(tiny_run):
+    batch = {name: value for name, value in tiny_run.batch.items() if not name.startswith("note_")}
+    mesh = make_mesh()
+    state = new_state(tiny_run.params, make_optimizer(tiny_run.train_config))
+    with pytest.raises(ValueError, match="no notes; set LossConfig.frame_weight to 0"):
+        tiny_run.step(replicate(state, mesh), split_batch(batch, mesh), jax.random.key(0), None)

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import mt3x
 from mt3x.audio.load import AudioError
 from mt3x.model.config import TINY
 from mt3x.runtime.engine import Engine
+from mt3x.runtime.instruments import INSTRUMENT_HEAD, fresh_head
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.transcriber import Transcriber
 
@@ -72,6 +74,22 @@ def test_stream_of_any_blocks_gives_the_notes_of_the_whole(transcriber, found, s
     blocks = np.split(tones(6.3), edges)
     together = np.concatenate(list(transcriber.stream(blocks, RATE)))
     np.testing.assert_array_equal(np.sort(together), np.sort(found.notes))
+
+
+def test_an_instrument_head_renames_the_notes_of_stream_and_whole_alike(small_model, found):
+    config, params = small_model
+    with_head = {**params, INSTRUMENT_HEAD: fresh_head(16)}
+    config = dataclasses.replace(config, instrument_head_width=16)
+    transcriber = Transcriber(config, with_head, batch_size=4)
+    whole = transcriber.transcribe(tones(6.3), RATE).notes
+    together = np.concatenate(list(transcriber.stream(np.split(tones(6.3), [100, 40_000]), RATE)))
+    np.testing.assert_array_equal(np.sort(together), np.sort(whole))
+    named, before = (np.unique(notes["program"][~notes["is_drum"]] // 8) for notes in (whole, found.notes))
+    assert named.tolist() != before.tolist()
+    strikes, struck = (
+        {(note["start"], note["pitch"], note["is_drum"]) for note in notes} for notes in (whole, found.notes)
+    )
+    assert strikes == struck  # what is played stays
 
 
 def test_stream_resamples_to_the_same_as_the_whole(transcriber):
