@@ -11,14 +11,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mt3x.model.config import TransformerConfig
-from mt3x.model.layers import Attention, Mlp, RMSNorm
-
 NUM_CLASSES = 16
 """General MIDI's classes of eight programs."""
 
-_REACH = 36
-"""Semitones in which other notes are told apart; those further away count as this far."""
+_REACH = 32
+"""Semitones, and steps of time, up to which distances of notes are told apart."""
+
+_TIME_STEP_SECONDS = 0.0625
 
 
 class InstrumentHead(nn.Module):
@@ -45,27 +44,44 @@ class InstrumentHead(nn.Module):
         )
         x = nn.gelu(nn.Dense(2 * self.width, name="hear")(heard) + table[pitch])
         x = nn.Dense(self.width, name="compress")(x)
-        sizes = TransformerConfig(
-            emb_dim=self.width,
-            num_heads=self.num_heads,
-            head_dim=self.width // self.num_heads,
-            mlp_dim=2 * self.width,
-            dropout_rate=0.0,
-        )
-        seen = is_note[:, jnp.newaxis, jnp.newaxis, :]  # [B, 1, 1, Q]
+        bias = self._nearness(onset, pitch)
+        mask = is_note[:, jnp.newaxis, jnp.newaxis, :]  # [B, 1, 1, Q]
+        by_head = (*pitch.shape, self.num_heads, self.width // self.num_heads)
         for index in range(self.num_layers):
-            attention = Attention(sizes, name=f"attention_{index}")
-            y = RMSNorm(name=f"attention_norm_{index}")(x)
-            x = x + attention(y, attention.keys_values(y), seen)
-            y = RMSNorm(name=f"mlp_norm_{index}")(x)
-            x = x + Mlp(sizes, name=f"mlp_{index}")(y, True)
-        return nn.Dense(NUM_CLASSES, name="classes")(RMSNorm(name="final_norm")(x))
+            y = nn.LayerNorm(name=f"attention_norm_{index}")(x)
+            joined = nn.Dense(3 * self.width, name=f"attention_in_{index}")(y)
+            query, key, value = (part.reshape(by_head) for part in jnp.split(joined, 3, axis=-1))
+            y = jax.nn.dot_product_attention(query, key, value, bias, mask)
+            x = x + nn.Dense(self.width, name=f"attention_out_{index}")(y.reshape(x.shape))
+            y = nn.LayerNorm(name=f"mlp_norm_{index}")(x)
+            y = nn.gelu(nn.Dense(3 * self.width, name=f"mlp_in_{index}")(y))
+            x = x + nn.Dense(self.width, name=f"mlp_out_{index}")(y)
+        return nn.Dense(NUM_CLASSES, name="classes")(nn.LayerNorm(name="final_norm")(x))
+
+    def _nearness(self, onset: jax.Array, pitch: jax.Array) -> jax.Array:
+        """What attention adds for how far notes are apart in pitch and time: float32 [B, heads, Q, Q].
+
+        What lies close is often played by the same instrument.
+        """
+
+        def table(name: str, distance: jax.Array, reach: int) -> jax.Array:
+            values = self.param(name, nn.initializers.zeros, (2 * reach + 1, self.num_heads), jnp.float32)
+            return values[jnp.clip(distance, -reach, reach) + reach]
+
+        steps = jnp.rint(_differences(onset) / _TIME_STEP_SECONDS).astype(jnp.int32)
+        bias = table("pitch_nearness", _differences(pitch), _REACH) + table("time_nearness", steps, _REACH)
+        return jnp.moveaxis(bias, -1, 1)
+
+
+def _differences(x: jax.Array) -> jax.Array:
+    """[B, Q] -> [B, Q, Q]: how much more the second has than the first."""
+    return x[:, jnp.newaxis, :] - x[:, :, jnp.newaxis]
 
 
 def _company(onset: jax.Array, pitch: jax.Array, is_note: jax.Array) -> jax.Array:
     """How many notes begin with each (within 50 ms), by their distance: float32 [B, Q, 2 * _REACH + 1]."""
-    distance = jnp.clip(pitch[:, jnp.newaxis, :] - pitch[:, :, jnp.newaxis], -_REACH, _REACH)  # [B, Q, Q]
-    is_together = jnp.abs(onset[:, jnp.newaxis, :] - onset[:, :, jnp.newaxis]) < 0.05
+    distance = jnp.clip(_differences(pitch), -_REACH, _REACH)  # [B, Q, Q]
+    is_together = jnp.abs(_differences(onset)) < 0.05
     counts = is_together & is_note[:, jnp.newaxis, :]
     by_distance = jax.nn.one_hot(distance + _REACH, 2 * _REACH + 1, dtype=jnp.float32)
     return jnp.sum(by_distance * counts[..., jnp.newaxis].astype(jnp.float32), axis=2)

@@ -1,8 +1,11 @@
-"""Where a run starts: fresh weights, or those of an earlier run whose full state was not kept.
+"""Where a run starts: fresh weights, a trained model, or an earlier run whose full state was not kept.
 
 A full checkpoint holds the optimizer's state and is large; what `save_weights_and_position` keeps is small
 enough to ship: the weights and their average in bfloat16, and how far the run was. A run that starts from it
 goes on along the same schedule and examples; its optimizer begins anew, with rates that rise slowly.
+
+Fine-tuning starts from weights alone, at step 0, whatever step they are from: a deviation from T5X, where a
+run counts on from the checkpoint's step and takes over its optimizer's state.
 """
 
 import dataclasses
@@ -14,16 +17,35 @@ import jax
 import numpy as np
 
 from mt3x.model.alignment_prior import apply_alignment_prior
+from mt3x.model.config import TransformerConfig
 from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
 from mt3x.music.timegrid import steps_to_seconds
-from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory, CheckpointError, cast_floats
+from mt3x.runtime.checkpoints import (
+    CONFIG_FILE,
+    CheckpointDirectory,
+    CheckpointError,
+    cast_floats,
+    check_params,
+    find_checkpoint,
+    infer_sizes,
+    load_checkpoint,
+    read_config,
+)
 from mt3x.runtime.instruments import INSTRUMENT_HEAD, fresh_head
-from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.models import DEFAULT_MODEL, parameter_shapes, resolve_model
+from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 from mt3x.runtime.state import Params
 from mt3x.runtime.step import NUM_CLASSES
 from mt3x.runtime.train_config import TrainConfig
+from mt3x.runtime.vocabulary_mapping import old_ids, with_vocabulary
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+
+_FREE = ("dropout_rate", "dtype", "attention")
+"""Settings of a network that may change when it is trained on."""
+
+SAME = "same"
+"""In place of a preset: the settings of a checkpoint that carries none are those of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,3 +147,82 @@ def start_from_weights(
         weights = directory.restore(step, {"state": target})["state"]
         position = directory.read_values(step)["batches"]
     return StartingPoint(weights["params"], weights["average"], step, position)
+
+
+def start_from_checkpoint(
+    path: str | os.PathLike[str],
+    config: TranscriptionConfig,
+    training: TrainConfig,
+    preset: str | None = None,
+) -> StartingPoint:
+    """The weights of a trained model as the beginning of a new run, which may have another vocabulary.
+
+    Tokens take the weights of those that mean the same (`vocabulary_mapping`); new ones, the frame head, and
+    an instrument head that the model lacks start as in `fresh_start`.
+
+    Args:
+      path: the folder of a checkpoint (T5X, Orbax, a run of ours), or "default".
+      preset: the settings of a checkpoint that carries no `config.json`, by name, or `SAME`.
+
+    Raises:
+      ValueError: settings that are missing, or others than the run's; the text says what to set.
+      CheckpointError: the checkpoint is missing, broken or of another network; it is a ValueError.
+    """
+    old, params = _trained(path, config, preset)
+    head = params.pop(INSTRUMENT_HEAD, None)
+    network = dataclasses.replace(config.network, vocab_size=old.network.vocab_size)
+    _check_shapes(path, network, params)
+    _check_fields(path, old.network, network)
+    _check_fields(path, old.spectrogram, config.spectrogram)
+    fresh = fresh_start(config, training).params
+    mapped = with_vocabulary(params, fresh["network"], old_ids(old, config))
+    if width := config.instrument_head_width:
+        if head is not None and old.instrument_head_width != width:
+            raise ValueError(
+                f"{path}: its instrument head has a width of {old.instrument_head_width}, the run's {width}; "
+                "set instrument_head_width to the first, or to 0 for none"
+            )
+        mapped[INSTRUMENT_HEAD] = head or fresh["network"][INSTRUMENT_HEAD]
+    return StartingPoint({**fresh, "network": mapped})
+
+
+def _trained(
+    path: str | os.PathLike[str], config: TranscriptionConfig, preset: str | None
+) -> tuple[TranscriptionConfig, Params]:
+    """Settings and weights, float32, of a trained model."""
+    if preset == SAME:
+        return config, cast_floats(load_checkpoint(path).params, "float32")
+    if preset is None and path != DEFAULT_MODEL and read_config(find_checkpoint(path)) is None:
+        raise ValueError(
+            f"{path}: has no {CONFIG_FILE} beside it; name its settings by a preset, one of "
+            f"{', '.join(PRESETS)}, or {SAME!r} where they are those of this run"
+        )
+    old, params, _ = resolve_model(path, preset)
+    return old, params
+
+
+def _check_shapes(path: Any, network: TransformerConfig, params: Params) -> None:
+    """Passes where parameters have the names and shapes of a network's."""
+    try:
+        check_params(params, parameter_shapes(network))
+    except CheckpointError as error:
+        sizes = ", ".join(f"{name} {size}" for name, size in infer_sizes(params).items())
+        raise CheckpointError(
+            f"{path}: {error} To start from it, give the network its sizes: {sizes} (vocab_size follows from "
+            "the vocabulary)"
+        ) from error
+
+
+def _check_fields(path: Any, trained: Any, wanted: Any) -> None:
+    """Passes where two configurations of one kind are equal."""
+    kind = type(trained).__name__
+    fixes = [
+        f"{kind}.{name} is {value!r}, expected {expected!r}"
+        for name, value in vars(wanted).items()
+        if name not in _FREE and value != (expected := getattr(trained, name))
+    ]
+    if fixes:
+        raise ValueError(
+            f"{path}: trained with other settings: {'; '.join(fixes)}. Set what was expected, or start from "
+            "another checkpoint"
+        )

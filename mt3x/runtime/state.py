@@ -119,8 +119,8 @@ def is_frozen(params: Any, patterns: tuple[str, ...]) -> Any:
         if not any(re.fullmatch(pattern, name) for name in names):
             some = ", ".join(names[:: max(len(names) // 6, 1)])
             raise ValueError(
-                f"frozen: {pattern!r} matches no parameter; it must match a whole name, as 'encoder/.*' does, "
-                f"of names such as {some}"
+                f"frozen: {pattern!r} matches no parameter; it must match whole names, as 'encoder/.*' does, "
+                f"such as {some}"
             )
     frozen = {name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)}
     if len(frozen) == len(names):

@@ -187,8 +187,8 @@ def test_frozen_parameters_have_no_share_in_the_norm_that_is_clipped():
     [
         (
             ("encoder/.*", "encoder"),
-            r"frozen: 'encoder' matches no parameter; it must match a whole name, as 'encoder/\.\*' does, "
-            r"of names such as frame_head/onset/bias, .*decoder/token_embedder/embedding",
+            r"frozen: 'encoder' matches no parameter; it must match whole names, as 'encoder/\.\*' does, "
+            r"such as frame_head/onset/bias, .*decoder/token_embedder/embedding",
         ),
         (("network/.*",), r"frozen: 'network/\.\*' matches no parameter"),
         ((".*",), r"frozen: \('\.\*',\) match all parameters; leave some to train"),
