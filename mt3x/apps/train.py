@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.model.config import TransformerConfig
-    from mt3x.runtime.presets import TranscriptionConfig
+    from mt3x.runtime.presets import SearchName, TranscriptionConfig
+    from mt3x.runtime.start import StartingPoint
     from mt3x.runtime.train_config import TrainConfig
 
 GIN_DIRECTORIES = (Path(mt3x.__file__).parent / "gin", Path(mt3x.__file__).parents[1] / "gin")
@@ -103,6 +104,9 @@ class Settings:
       model: what is trained; training: how; source: on what.
       model_dir: where checkpoints and the log go.
       eval_period: steps between two evaluations on `eval_pieces` whole pieces; no piece, no evaluation.
+      initial_checkpoint_path: a trained model to start from, "default" for the one in the package; None for
+        fresh weights.
+      initial_checkpoint_preset: the settings of a checkpoint that carries none (`start_from_checkpoint`).
 
     Raises:
       ValueError: eval_period or eval_pieces is too small.
@@ -114,6 +118,8 @@ class Settings:
     model_dir: str
     eval_period: int = 5000
     eval_pieces: int = 5
+    initial_checkpoint_path: str | None = None
+    initial_checkpoint_preset: str | None = None
 
     def __post_init__(self) -> None:
         for name, low in (("eval_period", 1), ("eval_pieces", 0)):
@@ -129,6 +135,10 @@ def transcription_config(
     program_granularity: str,
     onsets_only: bool,
     use_ties: bool,
+    steps_per_second: int = 100,
+    max_shift_seconds: int = 10,
+    search: "SearchName" = "greedy",
+    merge_restrikes_seconds: float = 0.0,
 ) -> "TranscriptionConfig":
     """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
 
@@ -146,7 +156,7 @@ def transcription_config(
         )
     if onsets_only and use_ties:
         raise ValueError("ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot be held")
-    vocabulary = VocabularyConfig(num_velocity_bins=num_velocity_bins)
+    vocabulary = VocabularyConfig(steps_per_second, max_shift_seconds, num_velocity_bins)
     rows = num_embeddings(vocabulary_from_codec(build_codec(vocabulary)))
     with_offsets = NoteSpec.NOTES_WITH_TIES if use_ties else NoteSpec.NOTES
     return TranscriptionConfig(
@@ -157,6 +167,8 @@ def transcription_config(
         network=dataclasses.replace(network, vocab_size=rows),
         segment_frames=task_feature_lengths["inputs"],
         max_target_length=task_feature_lengths["targets"],
+        search=search,
+        merge_restrikes_seconds=merge_restrikes_seconds,
     )
 
 
@@ -229,10 +241,10 @@ def train_model(settings: Settings, stop_after_minutes: float | None, weights: s
       weights: what `--resume_from_weights` names.
     """
     from mt3x.runtime.evaluate import evaluate_pieces
-    from mt3x.runtime.start import start_from_weights
     from mt3x.runtime.train import Evaluation, train
 
     model, training = settings.model, settings.training
+    start = _start(settings, weights)
     report = functools.partial(_report, training.total_steps, settings.source.batch_size, time.monotonic())
     pieces = settings.source.evaluation_pieces(settings.eval_pieces)
     evaluation = Evaluation(settings.eval_period, lambda params: evaluate_pieces(model, params, pieces))
@@ -243,11 +255,28 @@ def train_model(settings: Settings, stop_after_minutes: float | None, weights: s
             training,
             feed,
             Path(settings.model_dir),
-            start=None if weights is None else lambda: start_from_weights(weights, model, training),
+            start=start,
             report=report,
             should_stop=lambda: signals.came or time.monotonic() > deadline,
             evaluation=evaluation if pieces else None,
         )
+
+
+def _start(settings: Settings, weights: str | None) -> "Callable[[], StartingPoint] | None":
+    """Where a run without checkpoints begins; None for fresh weights."""
+    from mt3x.runtime.checkpoints import latest_step
+    from mt3x.runtime.start import start_from_checkpoint, start_from_weights
+    from mt3x.runtime.train import CHECKPOINTS
+
+    model, training = settings.model, settings.training
+    if weights is not None:
+        return lambda: start_from_weights(weights, model, training)
+    path = settings.initial_checkpoint_path
+    if path is None or latest_step(Path(settings.model_dir) / CHECKPOINTS) is not None:
+        return None
+    # Read at once: a run that cannot begin must not leave a directory that holds its configuration.
+    point = start_from_checkpoint(path, model, training, settings.initial_checkpoint_preset)
+    return lambda: point
 
 
 class _Signals:

@@ -18,8 +18,10 @@ from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
 from mt3x.runtime.adafactor import AdafactorConfig
 from mt3x.runtime.checkpoints import load_params
+from mt3x.runtime.models import resolve_model
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 from mt3x.runtime.train_config import LossConfig
+from mt3x.tokens.vocabulary import VocabularyConfig
 
 ROOT = Path(mt3x.__file__).parents[1]
 
@@ -106,6 +108,55 @@ def test_mt3s_tasks_make_mt3s_models(task, preset):
     assert settings.model == expected
     assert settings.training.optimizer == AdafactorConfig()
     assert settings.training.loss == LossConfig(frame_weight=0.0)
+
+
+FINE_TUNING = ["run/finetune.gin", "model/default.gin", "task/midi_folder.gin"]
+
+
+def test_fine_tuning_the_default_model_keeps_its_settings_whatever_the_task_says():
+    bindings = ["MODEL_DIR = 'here'", "INITIAL_CHECKPOINT_PATH = 'default'"]
+    settings = read_settings(FINE_TUNING, bindings)
+    assert settings.model == resolve_model("default")[0]
+    assert (settings.initial_checkpoint_path, settings.initial_checkpoint_preset) == ("default", None)
+    assert settings.source.names == ("midi_folder",) and settings.training.frozen == ()
+    bindings += ["NUM_VELOCITY_BINS = 127", "FROZEN = ('encoder/.*',)"]
+    bindings += ["transcription_config.steps_per_second = 50", "INITIAL_CHECKPOINT_PRESET = 'same'"]
+    settings = read_settings(FINE_TUNING, bindings)
+    assert settings.model.vocabulary == VocabularyConfig(50, 10, 127)
+    assert settings.model.network.vocab_size == 1152
+    assert settings.training.frozen == ("encoder/.*",)
+    assert settings.initial_checkpoint_preset == "same"
+
+
+@pytest.mark.parametrize(
+    "bindings, message",
+    [
+        (["TransformerConfig.mlp_dim=1024"], "mlp/wi_0/kernel is [192, 512], expected [192, 1024]"),
+        (["SpectrogramConfig.hop_width=128"], "SpectrogramConfig.hop_width is 128, expected 256"),
+        (["INITIAL_CHECKPOINT_PATH='nowhere'"], "nowhere: no such folder, or it is empty"),
+    ],
+)
+def test_weights_that_are_no_start_are_told_in_one_line_and_leave_no_directory(
+    tmp_path, monkeypatch, capsys, bindings, message
+):
+    monkeypatch.chdir(tmp_path)
+    words = [f"--gin_file={file}" for file in FINE_TUNING]
+    words += [
+        f"--gin.{binding}" for binding in ["MODEL_DIR='run'", "INITIAL_CHECKPOINT_PATH='default'", *bindings]
+    ]
+    assert main(["train", *words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mt3x train: ") and message in said and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_a_run_started_is_not_asked_again_when_it_has_a_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [f"--gin_file={file}" for file in FINE_TUNING]
+    words += ["--gin.MODEL_DIR='run'", "--gin.INITIAL_CHECKPOINT_PATH='gone'", "--gin.DATA_DIR='nowhere'"]
+    (tmp_path / "run" / "checkpoints" / "checkpoint_3").mkdir(parents=True)
+    assert main(["train", *words]) == 1
+    assert capsys.readouterr().err.startswith("mt3x train: nowhere/midi_folder")
 
 
 def test_pretraining_mixes_up_to_eight_lines_with_smoothed_labels():
