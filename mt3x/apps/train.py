@@ -55,6 +55,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="the folder `weights` of an earlier run, to go on from where its checkpoints were not kept",
     )
+    parser.add_argument(
+        "--multihost",
+        action="store_true",
+        help="one of several processes, which the cluster tells of each other (Cloud TPU, SLURM, ...)",
+    )
+    parser.add_argument("--coordinator_address", metavar="HOST:PORT", help="of process 0, for one of several")
+    parser.add_argument("--process_count", type=int, help="how many processes train together")
+    parser.add_argument("--process_index", type=int, help="which of them this is, from 0")
     parser.add_argument("--stop_after_minutes", type=float, help="save and stop after this time")
 
 
@@ -67,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
         return 2
     try:
+        _join_processes(args)
         settings = read_settings(args.gin_file, args.gin)
-    except (ValueError, TypeError, NameError, OSError, SyntaxError) as error:
+    except (ValueError, TypeError, NameError, OSError, SyntaxError, RuntimeError) as error:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
@@ -77,6 +86,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _join_processes(args: argparse.Namespace) -> None:
+    from mt3x.runtime.mesh import join_processes
+
+    told = args.coordinator_address, args.process_count, args.process_index
+    if args.multihost or told != (None, None, None):
+        join_processes(*told)
 
 
 _NOT_SET = re.compile(r"No bindings specified for '(\w+)/gin\.macro'")

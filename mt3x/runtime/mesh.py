@@ -43,6 +43,42 @@ def make_mesh(model_devices: int = 1) -> Mesh:
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
+def join_processes(
+    coordinator_address: str | None = None, process_count: int | None = None, process_index: int | None = None
+) -> None:
+    """Makes this process one of several that share a mesh; before anything else is asked of JAX.
+
+    Without arguments the cluster tells the processes of each other: Cloud TPU, SLURM, Open MPI, Kubernetes.
+
+    Args:
+      coordinator_address: "HOST:PORT" of process 0, the same for all.
+      process_count: how many there are; process_index: which this one is, from 0.
+
+    Raises:
+      ValueError: some of the three are missing, or there is no such process; or no cluster is known.
+      RuntimeError: the others do not come within 5 minutes.
+    """
+    if (coordinator_address, process_count, process_index) == (None, None, None):
+        try:
+            return jax.distributed.initialize()
+        except ValueError as error:
+            raise ValueError(
+                f"no cluster tells the processes of each other ({error}); give coordinator_address, "
+                "process_count and process_index"
+            ) from error
+    if coordinator_address is None or process_count is None or process_index is None:
+        raise ValueError(
+            f"coordinator_address is {coordinator_address}, process_count {process_count}, process_index "
+            f"{process_index}; give all three, or none where the cluster tells them"
+        )
+    if not 0 <= process_index < process_count:
+        raise ValueError(
+            f"process_index is {process_index} of process_count {process_count}; it must be 0 to "
+            f"{process_count - 1}"
+        )
+    jax.distributed.initialize(coordinator_address, process_count, process_index)
+
+
 def this_process() -> tuple[int, int]:
     """Which process of the run this is, from 0, and how many there are."""
     return jax.process_index(), jax.process_count()

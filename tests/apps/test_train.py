@@ -159,6 +159,12 @@ def test_where_a_run_started_is_not_asked_again_when_it_has_a_checkpoint(tmp_pat
     assert capsys.readouterr().err.startswith("mt3x train: nowhere/midi_folder")
 
 
+def test_one_of_several_processes_must_be_told_of_the_others(capsys):
+    words = ["train", "--gin_file=run/train.gin", "--process_count=2", "--process_index=0"]
+    assert main(words) == 2
+    assert "coordinator_address is None, process_count 2, process_index 0" in capsys.readouterr().err
+
+
 def test_pretraining_mixes_up_to_eight_lines_with_smoothed_labels():
     settings = read_settings(
         ["run/train.gin", "model/small.gin", "task/ismir2022_pretrain.gin"], ["MODEL_DIR = 'here'"]

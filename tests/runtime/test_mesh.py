@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.runtime.mesh import make_mesh, replicate, split_batch
+from mt3x.runtime.mesh import join_processes, make_mesh, replicate, split_batch
 
 TWO_DEVICES = """
 import os
@@ -46,3 +46,17 @@ def test_two_devices_share_a_batch_that_can_be_halved():
     run = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "a batch of 3 cannot be split over 2 devices; use a multiple of 2\n"
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (("localhost:1", 2, None), "process_index None; give all three"),
+        ((None, 2, 0), "coordinator_address is None, process_count 2"),
+        (("localhost:1", 2, 2), "process_index is 2 of process_count 2; it must be 0 to 1"),
+        ((), "no cluster tells the processes of each other .*; give coordinator_address"),
+    ],
+)
+def test_processes_that_cannot_find_each_other_are_told_what_to_give(given, message):
+    with pytest.raises(ValueError, match=message):
+        join_processes(*given)

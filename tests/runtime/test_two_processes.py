@@ -18,7 +18,8 @@ import jax, numpy as np
 directory, total_steps, address, count, index = sys.argv[1:]
 count, index = int(count), int(index)
 if count > 1:
-    jax.distributed.initialize(address, count, index)
+    from mt3x.runtime.mesh import join_processes
+    join_processes(address, count, index)
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
