@@ -96,7 +96,7 @@ def test_the_predictor_returns_what_the_engine_writes_up_to_the_end_token(small_
         {"raw_inputs": samples[1]},
         {"raw_inputs": samples[2, : 10 * 256]},
     ]
-    found = make_predict_fn(config, params, 2)(Enumerated(zip(np.int64([4, 7, 5]), examples, strict=True)))
+    found = make_predict_fn(config, params, 2)(Enumerated(zip(np.array([4, 7, 5]), examples, strict=True)))
     assert [number for number, _ in found] == [4, 7, 5]
     for (_, ids), before_end in zip(found, expected, strict=True):
         assert ids.dtype == np.int32 and len(ids) == 20
