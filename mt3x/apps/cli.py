@@ -20,6 +20,7 @@ COMMANDS = {
     "checkpoint": "inspect or convert a checkpoint",
     "train": "train a model",
     "prepare": "pack data for training",
+    "infer": "transcribe and score data sets",
 }
 """What `mt3x --help` says of each command."""
 

@@ -2,6 +2,7 @@
 
 Segments are gathered into batches of fixed shapes, so that nothing recompiles after the first batches; the
 log-mel front end runs inside the jitted encoder, then the search writes ids with cached keys and values.
+Where a process has several devices, each holds all weights and decodes its part of every batch.
 Letters: B batch, N samples of a segment, F frames, M mels, D width, T tokens.
 """
 
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mt3x.audio.logmel import log_mel
 from mt3x.model.search import Beam, Greedy, Policy, search
@@ -43,8 +45,11 @@ class Engine:
     """Runs a network over segments; one engine serves any number of recordings, one after the other.
 
     A batch that is not full is padded with copies of its last segment, to the smallest size that is compiled
-    already, else to a power of two. So a long recording compiles one size, and one of a few seconds doesn't
-    work for a whole batch.
+    already, else to a power of two, or a multiple of the devices. So a long recording compiles one size, and
+    one of a few seconds doesn't work for a whole batch.
+
+    Attributes:
+      num_devices: how many devices share each batch.
     """
 
     def __init__(
@@ -54,7 +59,8 @@ class Engine:
 
         Args:
           params: the network's parameters, nested dict of float arrays.
-          batch_size: segments that are decoded together at most.
+          batch_size: segments that are decoded together at most; as many of this process's devices as divide
+            it share them.
 
         Raises:
           ValueError: batch_size is less than 1.
@@ -63,7 +69,15 @@ class Engine:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         self._config = config
         self._batch_size = batch_size
-        self._params = jax.device_put(params)
+        devices = jax.local_devices()
+        self.num_devices = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+        whole = self._split = None  # one device: the default one
+        if self.num_devices > 1:
+            mesh = jax.make_mesh(
+                (self.num_devices,), ("data",), (AxisType.Auto,), devices=devices[: self.num_devices]
+            )
+            whole, self._split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+        self._params = jax.device_put(params, whole)
         self._model = Transformer(config.network)
         self._policy = _policy(config)
         self._compiled_sizes: set[int] = set()
@@ -97,6 +111,8 @@ class Engine:
         padded = segments + segments[-1:] * missing
         samples = np.stack([segment.samples for segment in padded])  # [B, N]
         num_frames = np.array([segment.num_frames for segment in padded], np.int32)
+        # The compiler splits all that follows from these, caches included, in the same way.
+        samples, num_frames = jax.device_put((samples, num_frames), self._split)
         encoded = _encode(self._model, self._config, self._params, samples, num_frames)
         result = search(self._model, self._params, encoded, self._policy, self._config.max_target_length)
         return np.asarray(result.ids)[: len(segments)]
@@ -104,6 +120,7 @@ class Engine:
     def _padded_size(self, count: int) -> int:
         compiled = [size for size in self._compiled_sizes if size >= count]
         size = min(compiled, default=min(1 << (count - 1).bit_length(), self._batch_size))
+        size += -size % self.num_devices
         self._compiled_sizes.add(size)
         return size
 

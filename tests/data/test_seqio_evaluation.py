@@ -1,12 +1,17 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.data import seqio_evaluation as evaluation
-from mt3x.data.seqio_evaluation import postprocess
+from mt3x.data.seqio_evaluation import postprocess, transcription_metrics
+from mt3x.metrics.instruments import TrackSpec
 from mt3x.music.notes import make_notes
-from mt3x.music.noteseq import from_note_sequence
+from mt3x.music.noteseq import from_note_sequence, to_note_sequence
+from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
 
 CODEC = build_codec(VocabularyConfig())
@@ -59,3 +64,54 @@ def test_predictions_start_on_the_grid_and_end_at_their_end_token():
     assert prediction["est_tokens"].tolist() == [7, 8]
     assert prediction["unique_id"] == 4
     assert postprocess([-1], example, True, CODEC)["ref_tokens"].tolist() == []
+
+
+PAIRS = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())["pairs"]
+
+
+def golden(label, unique_id=0):
+    """(targets, predictions, MT3's scores) of one piece."""
+    (pair,) = [pair for pair in PAIRS if pair["label"] == label]
+    notes = make_notes(*np.array(pair["ref_ns"]["notes"], np.float64).reshape(-1, 7)[:, :6].T)
+    target = {"unique_id": unique_id, "ref_ns": to_note_sequence(notes)}
+    later = [{"unique_id": unique_id, "ref_ns": None} for _ in pair["predictions"][1:]]
+    parts = [{"unique_id": unique_id, **prediction} for prediction in pair["predictions"]]
+    return [target, *later], parts, pair["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("label", "bins", "spec", "tracks"),
+    [
+        (
+            "multi_program.heavy.vel1_ties.tracks=p0_24_32",
+            1,
+            NoteSpec.NOTES_WITH_TIES,
+            [TrackSpec("Piano", 0), TrackSpec("Guitar", 24), TrackSpec("Bass", 32)],
+        ),
+        ("drums_bass.heavy.vel127_noties.tracks=none", 127, NoteSpec.NOTES, []),
+    ],
+)
+def test_metrics_of_a_task_equal_mt3s(label, bins, spec, tracks):
+    targets, predictions, expected = golden(label)
+    codec = build_codec(VocabularyConfig(num_velocity_bins=bins))
+    scores = transcription_metrics(targets, predictions, codec, spec, tracks)
+    assert len(scores) == 2 + 12 + 27 + 12 * len(tracks)
+    assert scores == pytest.approx({name: expected[name] for name in scores}, abs=1e-12)
+
+
+def test_metrics_of_several_recordings_are_means_in_whatever_order_segments_come():
+    labels = [f"long_spanning.{kind}.vel1_ties.tracks=none" for kind in ("mild", "heavy")]
+    pieces = [golden(label, unique_id) for unique_id, label in enumerate(labels)]
+    targets = [target for piece in pieces[::-1] for target in piece[0]]
+    predictions = [prediction for piece in pieces for prediction in piece[1]][::-1]
+    scores = transcription_metrics(targets, predictions, CODEC, NoteSpec.NOTES_WITH_TIES)
+    expected = {name: np.mean([piece[2][name] for piece in pieces]) for name in scores}
+    assert scores == pytest.approx(expected, abs=1e-12)
+    assert pieces[0][2]["Onset F1"] != pieces[1][2]["Onset F1"]
+
+
+def test_metrics_of_bare_onsets_leave_out_offsets_and_of_nothing_are_none():
+    targets, predictions, _ = golden("edge.exact")
+    scores = transcription_metrics(targets, predictions, CODEC, NoteSpec.ONSETS)
+    assert "Onset F1" in scores and "Onset + offset F1" not in scores
+    assert transcription_metrics([], [], CODEC, NoteSpec.NOTES) == {}
