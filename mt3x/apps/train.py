@@ -3,15 +3,13 @@
     python -m mt3x.apps.train --gin_file=run/default_model.gin --gin.MODEL_DIR="'runs/default'" \\
         --gin.SCORES_FILE="'openscore.npz'"
 
-As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more; gin is read
-nowhere else in the project. Files are looked up among one's own and in the package's `gin/`. The same command
-goes on with a run that was stopped.
+As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more (`apps.gin_files`).
+The same command goes on with a run that was stopped.
 """
 
 import argparse
 import dataclasses
 import functools
-import re
 import signal
 import sys
 import time
@@ -19,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mt3x
+from mt3x.apps import gin_files
 
 if TYPE_CHECKING:
     from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from mt3x.runtime.start import StartingPoint
     from mt3x.runtime.train_config import TrainConfig
 
-GIN_DIRECTORIES = (Path(mt3x.__file__).parent / "gin", Path(mt3x.__file__).parents[1] / "gin")
-"""In an installed package, and in a checkout."""
-
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
@@ -40,16 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="train a model",
         description="Trains a model from gin files; goes on where a stopped run left off.",
     )
-    parser.add_argument(
-        "--gin_file", action="append", required=True, metavar="FILE", help="may come several times"
-    )
-    parser.add_argument(
-        "--gin",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one gin binding, in T5X's spelling --gin.NAME=VALUE",
-    )
+    gin_files.add_arguments(parser)
     parser.add_argument(
         "--resume_from_weights",
         metavar="FOLDER",
@@ -77,13 +63,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         _join_processes(args)
         settings = read_settings(args.gin_file, args.gin)
-    except (ValueError, TypeError, NameError, OSError, SyntaxError, RuntimeError) as error:
-        print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
+    except (*gin_files.ERRORS, RuntimeError) as error:
+        print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
         return 2
     try:
         train_model(settings, args.stop_after_minutes, args.resume_from_weights)
     except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
-        print(f"mt3x train: {_one_line(error)}", file=sys.stderr)
+        print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -94,23 +80,6 @@ def _join_processes(args: argparse.Namespace) -> None:
     told = args.coordinator_address, args.process_count, args.process_index
     if args.multihost or told != (None, None, None):
         join_processes(*told)
-
-
-_NOT_SET = re.compile(r"No bindings specified for '(\w+)/gin\.macro'")
-_NOT_A_VALUE = re.compile(r"Failed to parse token '(.*)' \(line \d+\)")
-_GIN_DETAILS = re.compile(r"\s*(No values supplied by Gin|In call to configurable) .*", re.DOTALL)
-_LINE_NUMBER = re.compile(r"In bindings string line \d+")  # of all files and bindings together
-_INCLUDE = re.compile(r"""^include\s+(['"])(.*)\1\s*(#.*)?$""", re.MULTILINE)
-
-
-def _one_line(error: Exception) -> str:
-    """What an error says, in one line, without the details that gin adds."""
-    text = str(error)
-    if found := _NOT_SET.search(text):
-        return f"{found[1]} is not set; add --gin.{found[1]}=VALUE"
-    if found := _NOT_A_VALUE.search(text):
-        return f"{found[1]} is not a value; text needs quotes of its own: --gin.NAME=\"'text'\""
-    return " ".join(_LINE_NUMBER.sub("In", _GIN_DETAILS.sub("", text)).split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,26 +167,9 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
       OSError: a file, or one that it includes, is not found.
       ValueError, TypeError, NameError, SyntaxError: what is written there is wrong; gin says where.
     """
-    import gin
-
     make_settings = _register()
-    gin.clear_config()
-    gin.parse_config_files_and_bindings([], [*map(_with_includes, files), *bindings])
+    gin_files.parse(files, bindings)
     return make_settings()
-
-
-def _with_includes(name: str) -> str:
-    """The text of a gin file, with those that it includes in their places.
-
-    gin's own search also asks for Python packages: it fails where a folder of one's own is called like one of
-    ours (`run`), and logs an error for each place where a file is not.
-    """
-    paths = (folder / name for folder in (Path(), *GIN_DIRECTORIES))
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
-        places = ", ".join(str(folder) for folder in GIN_DIRECTORIES)
-        raise FileNotFoundError(f"there is no gin file {name}, here or in {places}")
-    return _INCLUDE.sub(lambda found: _with_includes(found[2]), path.read_text(encoding="utf-8"))
 
 
 @functools.cache  # gin's register is global, and takes each name once

@@ -12,7 +12,8 @@ import pytest
 
 import mt3x
 from mt3x.apps.cli import main
-from mt3x.apps.train import GIN_DIRECTORIES, read_settings
+from mt3x.apps.gin_files import GIN_DIRECTORIES
+from mt3x.apps.train import read_settings
 from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
