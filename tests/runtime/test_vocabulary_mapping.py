@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import Granularity
+from mt3x.runtime.checkpoints import unflatten
+from mt3x.runtime.models import parameter_shapes
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.transcriber import Transcriber
 from mt3x.runtime.vocabulary_mapping import FRESH, old_ids, with_vocabulary
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
@@ -96,3 +99,24 @@ def test_rows_and_columns_follow_the_ids_and_nothing_else_does(has_logits_layer)
     if has_logits_layer:
         assert found["logits_dense"]["kernel"].tolist() == [[0, 40, 8, 40], [10, 50, 8, 50]]
     assert decoder["token_embedder"]["embedding"] is embedding and embedding[1, 0] == 2
+
+
+def test_a_network_writes_the_same_notes_in_another_vocabulary_before_any_training(small_model):
+    config, params = small_model
+    other = config_of(100, 12, 127)
+    other = dataclasses.replace(
+        config,
+        vocabulary=other.vocabulary,
+        network=dataclasses.replace(config.network, vocab_size=other.network.vocab_size),
+    )
+    silent = unflatten({name: np.zeros(shape) for name, shape in parameter_shapes(other.network).items()})
+    mapped = with_vocabulary(params, silent, old_ids(config, other))
+    hertz = np.repeat(np.exp(np.random.default_rng(1).uniform(4, 8, 10)), 3200)
+    samples = (0.3 * np.sin(2 * np.pi * np.cumsum(hertz) / 16_000)).astype(np.float32)
+    notes, found = (
+        Transcriber(*model, batch_size=4).transcribe(samples, 16_000).notes
+        for model in ((config, params), (other, mapped))
+    )
+    assert len(notes) > 5
+    for field in ("start", "end", "pitch", "program", "is_drum"):
+        np.testing.assert_array_equal(found[field], notes[field])
