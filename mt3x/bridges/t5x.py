@@ -10,6 +10,9 @@ their axes, and decoding one token at a time by its `decode_fn`. Letters as in `
 Source: T5X `models.py` (`EncoderDecoderModel`), MT3 `models.py`.
 """
 
+# pyright takes the name `t5x` for this file.
+# pyright: reportAttributeAccessIssue=false
+
 import functools
 import os
 from collections.abc import Callable, Mapping, MutableMapping
@@ -150,10 +153,11 @@ class ContinuousInputsEncoderDecoderModel(models.EncoderDecoderModel):
         return step
 
 
-def axes_metadata(params: Mapping[str, Any]) -> dict[str, Any]:
+def axes_metadata(params: Any) -> dict[str, Any]:
     """T5X's collection `params_axes`: `kernel_axes` in the place of `kernel`, and so on."""
+    flat: dict[Any, Any] = flatten_dict(parameter_axes(flax.core.unfreeze(params)))
     named = {}
-    for path, axes in flatten_dict(parameter_axes(flax.core.unfreeze(params))).items():
+    for path, axes in flat.items():
         names = tuple(_T5X_AXES.get(axis, axis) for axis in axes)
         named[*path[:-1], f"{path[-1]}_axes"] = AxisMetadata(names=names)
     return unflatten_dict(named)

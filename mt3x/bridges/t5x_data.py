@@ -75,7 +75,7 @@ def registered_task_name(
 def write_inferences_to_file(
     path: str,
     inferences: tuple[Sequence[Any], Mapping[str, Any]],
-    task_ds: tf.data.Dataset,
+    task_ds: Any,
     mode: str,
     vocabulary: seqio.Vocabulary | None = None,
     *,
@@ -87,7 +87,7 @@ def write_inferences_to_file(
 
     Args:
       inferences: predicted ids of every segment, and what T5X tells beside them.
-      task_ds: the segments, whole recordings in order.
+      task_ds: the segments as a `tf.data.Dataset`, whole recordings in order.
       mode: T5X's, "predict" or "predict_with_aux".
 
     Raises:
