@@ -58,10 +58,11 @@ class DrawnMusic:
 
     @contextlib.contextmanager
     def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
-        """The feed of a model, until the block ends.
+        """The feed of a model, until the block ends; with several processes, this one's part of it.
 
         Raises:
-          ValueError: examples may be longer than what the model writes.
+          ValueError: examples may be longer than what the model writes, or the batch cannot be divided among
+            the processes.
           SynthesisError: a soundfont is missing.
         """
         if self.examples.max_tokens > model.max_target_length:
@@ -81,7 +82,16 @@ class DrawnMusic:
             self.note_banks or self.soundfonts, examples, self.augmentation, model.spectrogram.sample_rate
         )
         scores = Path(self.scores_file)
-        with DrawnBatches(examples, self.batches, scores, sound.open_sources, model.segment_frames) as drawn:
+        process, processes = _divide(self.batch_size)
+        batches = self.batches
+        if processes > 1:
+            batches = dataclasses.replace(
+                batches,
+                batch_size=self.batch_size // processes,
+                seed=batches.seed + process * _SEEDS_APART,
+                target_lengths=_same_for_all(batches.target_lengths),
+            )
+        with DrawnBatches(examples, batches, scores, sound.open_sources, model.segment_frames) as drawn:
             yield Feed(drawn, sound.prepare, sound.resources)
 
     def evaluation_pieces(self, count: int) -> list[Piece]:
@@ -130,6 +140,7 @@ class BuiltDatasets:
         """
         process, processes = _divide(self.batch_size)
         lengths = [length for length in self.pipeline.target_lengths if length < model.max_target_length]
+        lengths.append(model.max_target_length)
         pipeline = dataclasses.replace(
             self.pipeline,
             batch_size=self.batch_size // processes,
@@ -138,7 +149,7 @@ class BuiltDatasets:
                 segment_frames=model.segment_frames,
                 hop_samples=model.spectrogram.hop_width,
             ),
-            target_lengths=(*lengths, model.max_target_length),
+            target_lengths=tuple(lengths) if processes == 1 else _same_for_all(lengths),
             vocabulary=model.vocabulary,
             spec=model.spec,
             granularity=model.granularity,
@@ -225,6 +236,15 @@ class SeqioTask:
     def evaluation_pieces(self, count: int) -> list[Piece]:
         """None yet: pieces are read from records, by `BuiltDatasets`."""
         return []
+
+
+_SEEDS_APART = 1_000_003
+"""So far apart are the seeds of processes that draw: another run's seed is no other process's here."""
+
+
+def _same_for_all(target_lengths: Sequence[int]) -> tuple[int, ...]:
+    """The longest alone: processes pad their parts of a batch each for itself, but to one shape."""
+    return (target_lengths[-1],)
 
 
 def _divide(batch_size: int) -> tuple[int, int]:

@@ -95,7 +95,7 @@ class Settings:
       initial_checkpoint_preset: the settings of a checkpoint that carries none (`start_from_checkpoint`).
 
     Raises:
-      ValueError: eval_period or eval_pieces is too small.
+      ValueError: eval_period or eval_pieces is too small, or model_dir is in a bucket.
     """
 
     model: "TranscriptionConfig"
@@ -108,6 +108,11 @@ class Settings:
     initial_checkpoint_preset: str | None = None
 
     def __post_init__(self) -> None:
+        if self.model_dir.startswith("gs://"):
+            raise ValueError(
+                f"MODEL_DIR is {self.model_dir}, and runs write to folders only; mount the bucket (gcsfuse), "
+                "or give a disk that all processes see"
+            )
         for name, low in (("eval_period", 1), ("eval_pieces", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")

@@ -160,6 +160,13 @@ def test_where_a_run_started_is_not_asked_again_when_it_has_a_checkpoint(tmp_pat
     assert capsys.readouterr().err.startswith("mt3x train: nowhere/midi_folder")
 
 
+def test_a_bucket_to_write_to_is_refused(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *words(MODEL_DIR="'gs://mine/run'")]) == 2
+    assert "MODEL_DIR is gs://mine/run, and runs write to folders only; mount" in capsys.readouterr().err
+    assert not list(tmp_path.glob("gs*"))
+
+
 def test_one_of_several_processes_must_be_told_of_the_others(capsys):
     words = ["train", "--gin_file=run/train.gin", "--process_count=2", "--process_index=0"]
     assert main(words) == 2
