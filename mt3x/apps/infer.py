@@ -205,8 +205,8 @@ def _transcribe(
     task: str, pieces: "Iterable[Piece]", transcriber: "Transcriber", has_scores: bool
 ) -> Iterator[dict[str, Any]]:
     """One object a piece: `id`, `est_notes` and, if asked for, `scores`."""
-    from mt3x.apps.inference_files import note_objects
     from mt3x.runtime.evaluate import piece_scores
+    from mt3x.runtime.transcription import note_objects
 
     for piece in pieces:
         found = transcriber.transcribe(piece.samples, piece.sample_rate)

@@ -10,25 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mt3x.runtime.evaluate import mean_scores
 
 SETTINGS_FILE = "infer.json"
 SCORES_FOLDER = "inference_eval"
-
-
-def note_objects(notes: np.ndarray) -> Iterator[dict[str, Any]]:
-    """`NOTE_DTYPE` [N] as MT3's lines hold notes; seconds."""
-    for start, end, pitch, velocity, program, is_drum in notes.tolist():
-        yield {
-            "start_time": start,
-            "end_time": end,
-            "pitch": pitch,
-            "velocity": velocity,
-            "program": program,
-            "is_drum": is_drum,
-        }
 
 
 def claim_folder(folder: Path, made_by: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import tensorflow as tf  # pyright: ignore[reportMissingImports]
 from mt3x.data.seqio_evaluation import postprocess, transcription_metrics
 from mt3x.data.seqio_tasks import TaskOptions, construct_task_name
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.transcription import note_objects
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.vocabulary import build_codec
@@ -109,7 +110,7 @@ def write_inferences_to_file(
             parts = recordings[number]
             tokens, starts = [part["est_tokens"] for part in parts], [part["start_time"] for part in parts]
             notes, _ = decode_segments(tokens, starts, codec, config.spec)
-            line = {"id": ids.get(number, str(number)), "est_notes": _rows(notes)}
+            line = {"id": ids.get(number, str(number)), "est_notes": list(note_objects(notes))}
             file.write(json.dumps(line) + "\n")
 
 
@@ -118,9 +119,3 @@ def _prediction(
 ) -> dict[str, Any]:
     indexes = vocabulary.decode(np.asarray(predicted).tolist())
     return postprocess(indexes, example, is_target=False, codec=codec)
-
-
-def _rows(notes: np.ndarray) -> list[dict[str, Any]]:
-    names = {"start_time": "start", "end_time": "end"}
-    names |= {name: name for name in ("pitch", "velocity", "program", "is_drum")}
-    return [{name: note[field].item() for name, field in names.items()} for note in notes]

@@ -53,8 +53,8 @@ def evaluate_pieces(
 
 
 def piece_scores(piece: Piece, found: Transcription, spec: NoteSpec) -> dict[str, float]:
-    """One piece's scores under MT3's names: those of `metrics.instruments.evaluate`, and how many tokens could
-    not be used, "Invalid events" and "Dropped events".
+    """One piece's scores under MT3's names: those of `metrics.instruments.evaluate`, and how many tokens
+    could not be used, "Invalid events" and "Dropped events".
     """
     return {
         "Invalid events": found.report.invalid_events,

@@ -187,6 +187,19 @@ def _to_json(transcription: Transcription) -> bytes:
     return f'{head},\n "notes": [\n{notes}\n ]\n}}\n'.encode()
 
 
+def note_objects(notes: np.ndarray) -> Iterator[dict[str, Any]]:
+    """`NOTE_DTYPE` [N] as MT3's lines hold notes; seconds."""
+    for start, end, pitch, velocity, program, is_drum in notes.tolist():
+        yield {
+            "start_time": start,
+            "end_time": end,
+            "pitch": pitch,
+            "velocity": velocity,
+            "program": program,
+            "is_drum": is_drum,
+        }
+
+
 def _to_csv(transcription: Transcription) -> bytes:
     columns = ["start", "end", "pitch", "velocity", "program", "is_drum", "instrument"]
     file = io.StringIO(newline="")

@@ -10,7 +10,6 @@ import pytest
 from mt3x.apps import infer
 from mt3x.apps.cli import main
 from mt3x.apps.gin_files import GIN_DIRECTORIES
-from mt3x.apps.inference_files import note_objects
 from mt3x.apps.pieces import BuiltPieces
 from mt3x.data.build import build
 from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
@@ -18,6 +17,7 @@ from mt3x.data.records import Records
 from mt3x.music.notes import make_notes
 from mt3x.runtime import mesh
 from mt3x.runtime.transcriber import Transcriber
+from mt3x.runtime.transcription import note_objects
 
 NUM_PIECES = 5
 

@@ -100,6 +100,15 @@ def test_the_moving_average_is_preferred_to_the_trained_weights(tmp_path):
     assert load_params(tmp_path / "model")["w"].tolist() == [1.0, 1.0]
 
 
+def test_weights_of_a_state_that_t5x_saved_are_found(tmp_path):
+    state = {
+        "target": {"encoder": {"w": np.ones(2)}},
+        "state": {"step": 3, "param_states": {"w": np.zeros(2)}},
+    }
+    save_orbax(tmp_path / "model", state)
+    assert load_params(tmp_path / "model")["encoder"]["w"].tolist() == [1.0, 1.0]
+
+
 def test_bare_parameters_have_no_step(tmp_path):
     save_orbax(tmp_path / "model", {"encoder": {"w": np.ones(2, np.float32)}})
     loaded = load_checkpoint(tmp_path / "model")

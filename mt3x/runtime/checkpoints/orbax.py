@@ -17,8 +17,9 @@ from mt3x.runtime.checkpoints.find import ORBAX, find_checkpoint
 from mt3x.runtime.checkpoints.folder import Folder, check_new_place, tensorstore_reason
 from mt3x.runtime.checkpoints.tree import check_shapes
 
-PARAMS_KEYS = ("average", "params")
-"""The parts of a training state that can be its weights; one transcribes with the first that is there."""
+PARAMS_KEYS = ("average", "params", "target")
+"""The parts of a training state that can be its weights (the last is T5X's); one transcribes with the first
+that is there."""
 
 _VALUES = "values"
 
