@@ -24,6 +24,10 @@ MAX_NOTES = 64
 """Notes of a segment that the head sees at once, while it learns and later."""
 
 _PROGRAMS_PER_CLASS = 8
+
+_TOKENS_SAY_NATS = 0.5
+"""So much the class that the tokens say counts for: where the head hardly prefers another, it stays."""
+
 _ONSET_ERROR_SECONDS = 0.01
 _MOST_MISSED = 0.2
 """While it learns: how inexact onsets are, and up to which share of a segment's notes is not heard at all."""
@@ -107,8 +111,8 @@ def name_instruments(
 ) -> np.ndarray:
     """Programs of a segment's notes: int32 [N].
 
-    A note keeps its program where that is of the class that the head hears, and takes the first of the class
-    elsewhere; drums keep theirs.
+    A note keeps its program where that is of the class that the head hears, or of one that the head takes for
+    almost as likely, and takes the first of the class elsewhere; drums keep theirs.
 
     Args:
       params: the head's.
@@ -120,7 +124,8 @@ def name_instruments(
     for first in range(0, len(pitched), MAX_NOTES):
         some = pitched[first : first + MAX_NOTES]
         padding = (0, MAX_NOTES - len(some))
-        classes = _classes(
+        said = programs[some] // _PROGRAMS_PER_CLASS
+        logits = _logits(
             config,
             params,
             samples[np.newaxis],
@@ -129,14 +134,16 @@ def name_instruments(
             np.pad(notes["pitch"][some].astype(np.int32), padding)[np.newaxis],
             np.pad(np.ones(len(some), bool), padding)[np.newaxis],
         )
-        heard = np.asarray(classes)[0, : len(some)]
-        is_other = programs[some] // _PROGRAMS_PER_CLASS != heard
+        scores = np.array(logits)[0, : len(some)]
+        scores[np.arange(len(some)), said] += _TOKENS_SAY_NATS
+        heard = np.argmax(scores, axis=1)
+        is_other = heard != said
         programs[some[is_other]] = heard[is_other] * _PROGRAMS_PER_CLASS
     return programs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _classes(
+def _logits(
     config: TranscriptionConfig,
     params: Any,
     samples: jax.Array,
@@ -146,7 +153,6 @@ def _classes(
     is_note: jax.Array,
 ) -> jax.Array:
     frames = log_mel(samples, num_frames, config.spectrogram)
-    logits = instrument_logits(
+    return instrument_logits(
         params, config.instrument_head_width, config.spectrogram, frames, num_frames, onset, pitch, is_note
     )
-    return jnp.argmax(logits, axis=-1)
