@@ -12,6 +12,9 @@ same, as the libraries' random numbers differ.
 """
 
 import dataclasses
+import multiprocessing
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,7 +115,20 @@ def open_pipeline(sources: Sequence[Records], config: PipelineConfig) -> Any:
         flags.FLAGS.mark_as_parsed()  # Grain asks for a flag, which only absl's own programs parse
     # Readers and decoders hold the interpreter lock: threads would only take turns.
     batches = dataset.to_iter_dataset(ReadOptions(num_threads=0, prefetch_buffer_size=0))
-    return batches.mp_prefetch(MultiprocessingOptions(config.workers, per_worker_buffer_size=2))
+    options = MultiprocessingOptions(config.workers, per_worker_buffer_size=2)
+    return batches.mp_prefetch(options, worker_init_fn=_end_with_the_run)
+
+
+def _end_with_the_run(worker: int, num_workers: int) -> None:
+    """Ends this worker process when the run's is gone; killed, that could not tell it to."""
+    run = multiprocessing.parent_process()
+    assert run is not None
+
+    def watch() -> None:
+        run.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def mixing_shares(sizes: Sequence[int], temperature: float) -> np.ndarray:

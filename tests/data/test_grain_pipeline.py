@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,3 +403,29 @@ def test_a_pipeline_without_examples_is_refused():
             mixing_shares(sizes, 1.0)
     with pytest.raises(ValueError, match="give at least one source"):
         open_pipeline([], CONFIG)
+
+
+RUN_WITH_A_WORKER = """
+import multiprocessing, os, time
+from mt3x.data.grain_pipeline import _end_with_the_run
+
+def work():
+    _end_with_the_run(0, 1)
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=work).start()
+    time.sleep(600)
+"""
+
+
+def test_workers_of_a_killed_run_end(tmp_path):
+    (tmp_path / "run.py").write_text(RUN_WITH_A_WORKER)
+    run = subprocess.Popen([sys.executable, tmp_path / "run.py"], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    worker = Path("/proc") / run.stdout.readline().strip() / "stat"
+    assert worker.exists()
+    run.kill()
+    run.communicate(timeout=60)  # to the end of the pipe, which the worker holds, too
+    assert not worker.exists() or worker.read_text().split()[2] == "Z"
