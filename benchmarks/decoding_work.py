@@ -165,7 +165,7 @@ class Run(NamedTuple):
 
 
 class _Watched(NamedTuple):
-    hypotheses: Any
+    inner: Any
     lengths: jax.Array
     num_steps: jax.Array
     needed: jax.Array
@@ -204,20 +204,20 @@ class Watch:
         zeros = jnp.zeros(batch_size, jnp.int32)
         return _Watched(self._policy.start(batch_size, max_length), lengths, jnp.int32(0), zeros)
 
-    def extend(self, watched: _Watched, logits: jax.Array, position: jax.Array, key: jax.Array) -> Any:
-        hypotheses, lengths, num_steps, needed = watched
+    def extend(self, hypotheses: _Watched, logits: jax.Array, position: jax.Array, key: jax.Array) -> Any:
+        inner, lengths, num_steps, needed = hypotheses
         if self.lengths is not None:
             logits = force_ends(logits, position, lengths)
-        needed += ~self._policy.is_done(hypotheses)
-        choice = self._policy.extend(hypotheses, logits, position, key)
+        needed += ~self._policy.is_done(inner)
+        choice = self._policy.extend(inner, logits, position, key)
         return choice._replace(hypotheses=_Watched(choice.hypotheses, lengths, num_steps + 1, needed))
 
-    def is_done(self, watched: _Watched) -> jax.Array:
-        return self._policy.is_done(watched.hypotheses)
+    def is_done(self, hypotheses: _Watched) -> jax.Array:
+        return self._policy.is_done(hypotheses.inner)
 
-    def result(self, watched: _Watched) -> tuple[jax.Array, jax.Array]:
-        jax.debug.callback(self._count, watched.num_steps, watched.needed)
-        return self._policy.result(watched.hypotheses)
+    def result(self, hypotheses: _Watched) -> tuple[jax.Array, jax.Array]:
+        jax.debug.callback(self._count, hypotheses.num_steps, hypotheses.needed)
+        return self._policy.result(hypotheses.inner)
 
     def _next_lengths(self, batch_size: int) -> np.ndarray:
         assert self.lengths is not None
