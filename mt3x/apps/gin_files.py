@@ -6,8 +6,9 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import mt3x
 
@@ -36,6 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="one gin binding, in T5X's spelling --gin.NAME=VALUE",
     )
+
+
+def register(settings: type, name: str, others: Iterable[Any]) -> Callable[..., Any]:
+    """Tells gin what it may set: the fields of `settings` under `name`, and what `others` take.
+
+    gin's register is global and takes each name once. Returns the function that makes the settings.
+    """
+    import gin
+
+    with gin.unlock_config():  # another command of this process may have parsed its files
+        for kind in others:
+            gin.external_configurable(kind)
+        return gin.external_configurable(settings, name)
 
 
 def parse(files: Sequence[str], bindings: Sequence[str]) -> None:

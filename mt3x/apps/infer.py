@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import gin_files
+from mt3x.apps import gin_files, processes
 
 if TYPE_CHECKING:
     from mt3x.apps.pieces import BuiltPieces, TaskPieces
@@ -46,6 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Transcribes whole data sets from gin files; goes on where a stopped command left off.",
     )
     gin_files.add_arguments(parser)
+    processes.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,9 +57,10 @@ def run(args: argparse.Namespace) -> int:
         print("mt3x infer: gin is missing; pip install 'mt3x[train]'", file=sys.stderr)
         return 2
     try:
+        processes.join(args)
         settings = read_settings(args.gin_file, args.gin)
         model = open_model(settings)
-    except gin_files.ERRORS as error:
+    except (*gin_files.ERRORS, RuntimeError) as error:
         print(f"mt3x infer: {gin_files.one_line(error)}", file=sys.stderr)
         return 2
     try:
@@ -131,14 +133,11 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
     return make_settings()
 
 
-@functools.cache  # gin's register is global, and takes each name once
+@functools.cache
 def _register() -> Callable[..., Settings]:
-    import gin
     from mt3x.apps.pieces import BuiltPieces, TaskPieces
 
-    for kind in (BuiltPieces, TaskPieces):
-        gin.external_configurable(kind)
-    return gin.external_configurable(Settings, "infer")  # pyright: ignore[reportReturnType]
+    return gin_files.register(Settings, "infer", (BuiltPieces, TaskPieces))
 
 
 @dataclasses.dataclass(frozen=True)

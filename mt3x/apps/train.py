@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import gin_files
+from mt3x.apps import gin_files, processes
 
 if TYPE_CHECKING:
     from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
@@ -41,14 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="the folder `weights` of an earlier run, to go on from where its checkpoints were not kept",
     )
-    parser.add_argument(
-        "--multihost",
-        action="store_true",
-        help="one of several processes, which the cluster tells of each other (Cloud TPU, SLURM, ...)",
-    )
-    parser.add_argument("--coordinator_address", metavar="HOST:PORT", help="of process 0, for one of several")
-    parser.add_argument("--process_count", type=int, help="how many processes train together")
-    parser.add_argument("--process_index", type=int, help="which of them this is, from 0")
+    processes.add_arguments(parser)
     parser.add_argument("--stop_after_minutes", type=float, help="save and stop after this time")
 
 
@@ -61,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
         return 2
     try:
-        _join_processes(args)
+        processes.join(args)
         settings = read_settings(args.gin_file, args.gin)
     except (*gin_files.ERRORS, RuntimeError) as error:
         print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
@@ -72,14 +65,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
         return 1
     return 0
-
-
-def _join_processes(args: argparse.Namespace) -> None:
-    from mt3x.runtime.mesh import join_processes
-
-    told = args.coordinator_address, args.process_count, args.process_index
-    if args.multihost or told != (None, None, None):
-        join_processes(*told)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +162,7 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
     return make_settings()
 
 
-@functools.cache  # gin's register is global, and takes each name once
+@functools.cache
 def _register() -> Callable[..., Settings]:
     """Tells gin what it may set; returns the `Settings` that it makes."""
     import gin
@@ -198,16 +183,15 @@ def _register() -> Callable[..., Settings]:
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig
 
-    for kind in (
+    for names in (NoteSpec, Granularity):
+        gin.constants_from_enum(names, module="mt3x")
+    kinds = (
         *(SpectrogramConfig, VocabularyConfig, TransformerConfig, TranscriptionConfig, transcription_config),
         *(OptimizerConfig, AdafactorConfig, LearningRateConfig, LossConfig, TrainConfig),
         *(AugmentationConfig, BatchConfig, ExampleConfig, DrawnMusic),
         *(SegmentSizes, MixConfig, PitchShiftConfig, PipelineConfig, BuiltDatasets, SeqioTask),
-    ):
-        gin.external_configurable(kind)
-    for names in (NoteSpec, Granularity):
-        gin.constants_from_enum(names, module="mt3x")
-    return gin.external_configurable(Settings, "train")  # pyright: ignore[reportReturnType]
+    )
+    return gin_files.register(Settings, "train", kinds)
 
 
 def train_model(settings: Settings, stop_after_minutes: float | None, weights: str | None) -> None:

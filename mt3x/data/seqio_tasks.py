@@ -77,7 +77,8 @@ class TaskOptions:
       max_examples_per_mix: hear up to so many examples at once; None: one.
       skip_too_long: leave out examples with too many target ids, instead of failing.
       mt3_compatible: write what MT3 writes, its faults included (stale ties, untrimmed overlaps).
-      metric_fns: of evaluation tasks; each takes the lists of targets and predictions of `postprocess`.
+      metric_fns: of evaluation tasks; each takes the lists of targets and predictions of `postprocess`. None
+        for MT3's (`seqio_evaluation.transcription_metrics`).
       spectrogram: the front end's numbers.
       shuffle_buffer_size: examples; MT3's 1000 hold 0.5 GB of log-mel at 256 frames.
 
@@ -92,7 +93,7 @@ class TaskOptions:
     max_examples_per_mix: int | None = None
     skip_too_long: bool = False
     mt3_compatible: bool = False
-    metric_fns: Sequence[Callable[..., Any]] = ()
+    metric_fns: Sequence[Callable[..., Any]] | None = None
     spectrogram: SpectrogramConfig = SpectrogramConfig()
     shuffle_buffer_size: int = seqio.SHUFFLE_BUFFER_SIZE
 
@@ -264,6 +265,9 @@ def add_transcription_task_to_registry(
         output_features=features,
         shuffle_buffer_size=options.shuffle_buffer_size,
     )
+    metric_fns = options.metric_fns
+    if metric_fns is None:
+        metric_fns = [functools.partial(evaluation.transcription_metrics, codec=codec, spec=spec)]
     for split in dataset_config.infer_eval_splits:
         _replace_task(
             name(suffix=split.suffix),
@@ -271,7 +275,7 @@ def add_transcription_task_to_registry(
             _evaluation_steps(options),
             output_features=features,
             postprocess_fn=functools.partial(evaluation.postprocess, codec=codec),
-            metric_fns=list(options.metric_fns),
+            metric_fns=list(metric_fns),
         )
     mixed = [split.suffix for split in dataset_config.infer_eval_splits if split.include_in_mixture]
     replace_mixture(name(suffix="eval"), [name(suffix=suffix) for suffix in mixed], default_rate=1)

@@ -167,9 +167,11 @@ def test_a_bucket_to_write_to_is_refused(words, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("gs*"))
 
 
-def test_one_of_several_processes_must_be_told_of_the_others(capsys):
-    words = ["train", "--gin_file=run/train.gin", "--process_count=2", "--process_index=0"]
-    assert main(words) == 2
+@pytest.mark.parametrize(
+    "words", [["infer", "--gin_file=run/infer.gin"], ["train", "--gin_file=run/train.gin"]]
+)
+def test_one_of_several_processes_must_be_told_of_the_others(words, capsys):
+    assert main([*words, "--process_count=2", "--process_index=0"]) == 2
     assert "coordinator_address is None, process_count 2, process_index 0" in capsys.readouterr().err
 
 

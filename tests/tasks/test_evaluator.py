@@ -1,6 +1,5 @@
 """seqio's Evaluator over a registered task, with the project's network; whole recordings of tasks."""
 
-import functools
 import json
 
 import numpy as np
@@ -10,24 +9,17 @@ from mt3x.tasks import guitarset, mixtures, registered, slakh
 
 from mt3x.apps.pieces import TaskPieces
 from mt3x.data.records import Records
-from mt3x.data.seqio_evaluation import (
-    UnchangedExamples,
-    evaluation_tasks,
-    read_recordings,
-    transcription_metrics,
-)
+from mt3x.data.seqio_evaluation import UnchangedExamples, evaluation_tasks, read_recordings
 from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
 from mt3x.runtime.evaluate import Piece, make_predict_fn, mean_scores, piece_scores
 from mt3x.runtime.transcriber import Transcriber
-from mt3x.tokens.vocabulary import build_codec
 
 TASK = "guitarset_notes_ties_vb1_validation"
 
 
 def test_the_evaluator_gives_the_scores_of_the_transcription_path(data_dir, small_model, tmp_path):
     config, params = small_model
-    metrics = functools.partial(transcription_metrics, codec=build_codec(config.vocabulary), spec=config.spec)
-    options = TaskOptions(data_dir, spectrogram=config.spectrogram, metric_fns=[metrics])
+    options = TaskOptions(data_dir, spectrogram=config.spectrogram)
     guitarset.register(options)
     log_dir = tmp_path / "inference_eval"
     log_dir.mkdir()
