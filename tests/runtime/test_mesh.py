@@ -54,9 +54,17 @@ def test_two_devices_share_a_batch_that_can_be_halved():
         (("localhost:1", 2, None), "process_index None; give all three"),
         ((None, 2, 0), "coordinator_address is None, process_count 2"),
         (("localhost:1", 2, 2), "process_index is 2 of process_count 2; it must be 0 to 1"),
-        ((), "no cluster tells the processes of each other .*; give coordinator_address"),
     ],
 )
 def test_processes_that_cannot_find_each_other_are_told_what_to_give(given, message):
     with pytest.raises(ValueError, match=message):
         join_processes(*given)
+
+
+def test_processes_without_a_cluster_are_told_what_to_give():
+    # Nothing may be asked of JAX before: a process of its own.
+    program = "from mt3x.runtime.mesh import join_processes; join_processes()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("ValueError: no cluster tells the processes of each other (")
+    assert last.endswith("; give coordinator_address, process_count and process_index")
