@@ -63,6 +63,7 @@ def attend(config: TransformerConfig, deterministic: bool = False):
     return jax.tree.leaves((output(x, kernels), slopes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_fused_attention_gives_plain_attentions_numbers_and_slopes(dtype, tolerance):
     plain = dataclasses.replace(TINY, dropout_rate=0.5, dtype=dtype)

@@ -15,6 +15,8 @@ from mt3x.music.notes import make_notes
 from mt3x.runtime.instruments import INSTRUMENT_HEAD, fresh_head, instrument_loss, name_instruments
 from mt3x.runtime.presets import TranscriptionConfig
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TranscriptionConfig(
     spectrogram=SpectrogramConfig(hop_width=256, log_floor=1e-5),
     network=TransformerConfig(num_encoder_layers=1, num_decoder_layers=1),

@@ -88,6 +88,7 @@ def trained(tiny_run, tmp_path):
     return tmp_path / "w"
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_at_step_0_with_the_weights_that_transcribe(tiny_run, trained):
     point = start_from_checkpoint(trained, tiny_run.config, tiny_run.train_config)
     assert (point.average, point.step, point.position) == (None, 0, None)
@@ -132,6 +133,7 @@ def test_another_vocabulary_moves_the_rows_of_its_events(tiny_run, trained):
     assert np.array_equal(new["encoder"]["encoder_norm"]["scale"], old["encoder"]["encoder_norm"]["scale"])
 
 
+@pytest.mark.slow
 def test_an_instrument_head_is_taken_over_begun_anew_or_left_out(tiny_run, trained, tmp_path):
     def start(path, width):
         config = dataclasses.replace(tiny_run.config, instrument_head_width=width)
@@ -196,6 +198,7 @@ def test_dropout_lengths_and_search_may_be_others(tiny_run, trained):
     assert start_from_checkpoint(trained, config, tiny_run.train_config).step == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_from_its_checkpoint_and_not_from_where_it_started(
     tiny_run, tmp_path, monkeypatch
 ):
