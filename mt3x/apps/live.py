@@ -102,6 +102,8 @@ def _mistake(args: argparse.Namespace) -> str | None:
         return "--batch-size would delay the notes; leave it out with --live"
     if args.format not in (None, ("json",)):
         return "with --live, --format is json or left out; the name of -o says what is written there"
+    if args.beats and (args.output is None or args.output.suffix.lower() != ".mid"):
+        return "--beats is for a MIDI file: name one, as in -o take.mid"
     if is_piped and sys.stdin.isatty():
         return f"standard input is a terminal; pipe raw PCM in, as in: {_PIPE}"
     return _output_mistake(args.output, args.overwrite) if args.output is not None else None
@@ -242,7 +244,7 @@ def _finish(
     written = ""
     if args.output is not None:
         try:
-            transcription.save(args.output)
+            transcription.save(args.output, beats=args.beats)
         except OSError as failure:
             complain(f"cannot write {failure.filename}: {failure.strerror}")
             return 1

@@ -17,8 +17,6 @@ from mt3x.apps.batch import Job, plan, read_formats
 from mt3x.apps.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mt3x.runtime.transcriber import Transcriber
     from mt3x.runtime.transcription import Transcription
 
@@ -89,16 +87,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Transcribes what `args` names and returns the exit code."""
-    if args.beats and (args.live or "mid" not in (args.format or ("mid",))):
-        reason = "needs the whole recording: leave --live out" if args.live else "is for --format mid"
-        complain(f"--beats {reason}")
-        return 2
     if args.live:
         from mt3x.apps import live
 
         return live.run(args)
     if not args.inputs:
         args.refuse("the following arguments are required: FILE")
+    if args.beats and "mid" not in (args.format or ("mid",)):
+        complain("--beats is for --format mid")
+        return 2
     for option in ("sample_rate", "channels", "pcm", "device"):
         if getattr(args, option) is not None:
             complain(f"--{option.replace('_', '-')} is for --live; a file knows its own")
@@ -213,10 +210,7 @@ def _write(
     try:
         job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
         for output in job.outputs:
-            if args.beats and output.suffix == ".mid":
-                _write_with_beats(transcription.notes, output)
-            else:
-                transcription.save(output)
+            transcription.save(output, beats=args.beats and output.suffix == ".mid")
     except OSError as error:
         complain(f"{name}: cannot write {error.filename}: {error.strerror}")
         return False
@@ -224,15 +218,6 @@ def _write(
     for notice in transcription.notices:
         _say(args, f"{name}: {notice}")
     return True
-
-
-def _write_with_beats(notes: "np.ndarray", output: Path) -> None:
-    """Writes a MIDI file whose bars lie where the music's are heard; the notes keep their times."""
-    from mt3x.music.midi import write_midi
-    from mt3x.music.tempo_map import TempoMap
-    from mt3x.score.rhythm import midi_tempo_map, track_beats
-
-    write_midi(notes, output, midi_tempo_map(track_beats(notes)) if len(notes) else TempoMap())
 
 
 def _near(path: Path) -> Path:

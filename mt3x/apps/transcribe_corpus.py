@@ -62,6 +62,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="mid, json, csv, musicxml, by commas (mid)",
     )
     parser.add_argument(
+        "--beats", action="store_true", help="find the beats, and give .mid their tempos and time signatures"
+    )
+    parser.add_argument(
         "--attempts",
         type=_positive,
         default=3,
@@ -73,6 +76,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Transcribes what `args` names and returns the exit code."""
+    if args.beats and "mid" not in args.format:
+        _complain("--beats is for --format mid")
+        return 2
     try:
         from mt3x.bridges import beam
     except ImportError as error:
@@ -83,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = beam.runner_options(args.passed_on)
         recordings = find(args.inputs, args.format)
-        settings = beam.Settings(_absolute(args.output), _model_arguments(args), args.attempts)
+        settings = beam.Settings(_absolute(args.output), _model_arguments(args), args.attempts, args.beats)
         failures = beam.transcribe_corpus(recordings, settings, options)
     except (ValueError, OSError) as error:
         _complain(str(error))

@@ -9,11 +9,11 @@ In the output folder, names as in `Recording.outputs`:
     failed-00000-of-00001.jsonl      the dead letters: recordings that could not be transcribed, and why
 
 The mark is written last, so a recording that has one is complete. Started again, a worker that finds the mark
-of the same recording (path, size, time of change), of the same outputs and model options, whose outputs are
-still there, takes the line of results from it; everything else is transcribed. A worker decodes recordings
-together and marks each at once when it is through: what a kill costs are those it had begun. Results and dead
-letters are removed at the start and written when all recordings are through: where all of them are, the run
-is complete. Dead letters leave no mark; they are tried again.
+of the same recording (path, size, time of change), outputs, model options and wish for beats, whose outputs
+are still there, takes the line of results from it; everything else is transcribed. A worker decodes
+recordings together and marks each at once when it is through: what a kill costs are those it had begun.
+Results and dead letters are removed at the start and written when all recordings are through: where all of
+them are, the run is complete. Dead letters leave no mark; they are tried again.
 
 Each file is written under a temporary name (`.*.tmp`) and renamed. Errors of files and disks (`OSError`) may
 pass, and are tried again after a pause; a recording that can't be read (`AudioError`) is a dead letter at
@@ -87,11 +87,13 @@ class Settings:
       output: the folder, absolute or with a scheme.
       model: arguments for `mt3x.load`, values that JSON knows; part of each mark.
       attempts: how often a recording is tried while its errors may pass.
+      beats: give .mid the tempos and time signatures that are found; part of each mark.
     """
 
     output: str
     model: Mapping[str, Any]
     attempts: int = 3
+    beats: bool = False
 
     def place(self, *names: str) -> str:
         """The path of something in the output folder."""
@@ -337,7 +339,8 @@ class _Transcribe(beam.DoFn):
     ) -> dict[str, Any]:
         """Writes the outputs and then the mark; the result."""
         for name in recording.outputs:
-            saved = transcription.save(Path(folder, "notes").with_suffix(Path(name).suffix))
+            file = Path(folder, "notes").with_suffix(Path(name).suffix)
+            saved = transcription.save(file, beats=self._settings.beats and file.suffix == ".mid")
             write_file(self._settings.place(name), saved.read_bytes())
         result = _result(recording, transcription)
         write_file(self._mark(recording), json.dumps({"of": of, "result": result}).encode())
@@ -355,12 +358,14 @@ class _Transcribe(beam.DoFn):
         except OSError:  # transcribing it will tell why
             state = None
         outputs = list(recording.outputs)
-        return {
+        of = {
             "path": recording.path,
             "state": state,
             "outputs": outputs,
             "model": dict(self._settings.model),
         }
+        # Only where they are found: marks that know of no beats stay valid.
+        return of | {"beats": True} if self._settings.beats else of
 
     def _dead_letter(self, recording: Recording, error: str, attempts: int) -> "beam.pvalue.TaggedOutput":
         self._counters["failed"].inc()

@@ -51,14 +51,18 @@ class Transcription:
         """Names of the instruments that play, by program, drums last."""
         return tuple(name for name, _ in _by_instrument(self.notes))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, beats: bool = False) -> Path:
         """Writes the notes to a file, atomically; an existing one is replaced.
 
         The name's end says what: `.mid`, `.json`, `.csv`, or `.musicxml`, where they are written as a score
         (`mt3x.score.notation.notate`).
 
+        Args:
+          beats: find the beats, and give `.mid` their tempos and time signatures, so that its bars lie where
+            the music's are heard; the notes keep their times. Without notes there are none.
+
         Raises:
-          ValueError: the name ends in none of these.
+          ValueError: the name ends in none of these, or not in `.mid` where beats are asked for.
           OSError: the file cannot be written.
         """
         path = Path(path)
@@ -68,6 +72,12 @@ class Transcription:
             raise ValueError(
                 f"cannot save a transcription as {path.name!r}; the name must end in one of {choices}"
             )
+        if beats:
+            if encode is not _to_midi:
+                raise ValueError(
+                    f"cannot save {path.name!r} with beats; name a file that ends in .mid, or leave beats out"
+                )
+            encode = _to_midi_with_beats
         return write_whole(path, encode(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,6 +195,13 @@ def _rows(notes: np.ndarray) -> Iterator[dict[str, Any]]:
 
 def _to_midi(transcription: Transcription) -> bytes:
     return midi_bytes(transcription.notes)
+
+
+def _to_midi_with_beats(transcription: Transcription) -> bytes:
+    from mt3x.score.rhythm import midi_tempo_map, track_beats
+
+    notes = transcription.notes
+    return midi_bytes(notes, midi_tempo_map(track_beats(notes))) if len(notes) else midi_bytes(notes)
 
 
 def _to_json(transcription: Transcription) -> bytes:

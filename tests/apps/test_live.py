@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -92,6 +93,18 @@ def test_quiet_only_writes_the_file(listen):
     assert len(Path("take.csv").read_text().splitlines()) > 3
 
 
+def test_beats_of_a_take_are_found_when_it_ends(listen):
+    words = ["-", "--sample-rate", "16000", "--quiet", "-o"]
+    for name in (["take.mid"], ["beats.mid", "--beats"]):
+        assert listen(*words, *name, stdin=tones(5.3).tobytes()) == (0, [], [])
+    take, beats = read_midi("take.mid"), read_midi("beats.mid")
+    np.testing.assert_allclose(beats["start"], take["start"], rtol=0, atol=1e-3)
+    tempos = [
+        sum(m.type == "set_tempo" for m in mido.MidiFile(n).tracks[0]) for n in ("take.mid", "beats.mid")
+    ]
+    assert tempos[0] == 1 and tempos[1] > 3
+
+
 def test_input_that_ends_within_a_sample_is_an_error_after_all_is_written(listen):
     words = ["-", "--sample-rate", "16000", "-o", "take.mid"]
     code, out, err = listen(*words, stdin=tones(2.0).tobytes() + b"\0")
@@ -132,6 +145,8 @@ def test_a_take_is_not_overwritten_unless_asked_for(listen, folder):
         (["-", "--sample-rate", "16000", "--batch-size", "8"], "--batch-size would delay the notes"),
         (["--workers", "1"], "--workers reads files ahead; leave it out with --live"),
         (["--format", "mid"], "with --live, --format is json or left out"),
+        (["--beats"], "--beats is for a MIDI file: name one, as in -o take.mid"),
+        (["--beats", "-o", "take.json"], "--beats is for a MIDI file"),
         (["-o", "take.xml"], "cannot write take.xml: with --live, -o names a file that ends in .mid, .json"),
         (["-o", "take"], "cannot write take: with --live, -o names a file"),
         (["-o", "folder.mid"], "cannot write folder.mid: it is a folder"),

@@ -134,9 +134,16 @@ def test_remote_inputs_are_named_by_the_same_rule(folder, monkeypatch):
 def test_options_go_to_the_model_to_the_run_and_to_beam(corpus, folder):
     touch("in/a.wav", "runs/mt3/config.json")
     words = ["in", "-o", "out", "--model=runs/mt3", "--search=beam", "--batch-size=4", "--attempts", "5"]
-    words += ["--merge-restrikes=0", "--mt3-compatible", "--dtype=bfloat16", "--direct_num_workers=2"]
+    words += [
+        "--merge-restrikes=0",
+        "--mt3-compatible",
+        "--dtype=bfloat16",
+        "--direct_num_workers=2",
+        "--beats",
+    ]
     assert main(["transcribe-corpus", *words, "--", "--runner", "DirectRunner", "--project=p"]) == 0
     assert corpus.settings.output == str(folder / "out") and corpus.settings.attempts == 5
+    assert corpus.settings.beats
     assert corpus.settings.model == {
         "name_or_path": str(folder / "runs/mt3"),
         "search": "beam",
@@ -154,6 +161,12 @@ def test_without_options_the_model_s_own_are_kept_and_remote_outputs_stay_as_the
     assert main(["transcribe-corpus", "in", "-o", "gs://bucket/out", "--model", "default"]) == 0
     assert corpus.settings.model == {"name_or_path": "default"}
     assert corpus.settings.output == "gs://bucket/out" and corpus.settings.attempts == 3
+    assert not corpus.settings.beats
+
+
+def test_beats_without_a_file_for_them_are_refused(folder, capsys):
+    assert main(["transcribe-corpus", "in", "-o", "out", "--beats", "--format=json"]) == 2
+    assert capsys.readouterr().err == "mt3x: --beats is for --format mid\n"
 
 
 @needs_beam

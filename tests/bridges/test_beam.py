@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -63,7 +64,7 @@ class OneNote:
 
 
 class Unwritable(Transcription):
-    def save(self, path):
+    def save(self, path, *, beats=False):
         raise OSError(errno.EIO, "Input/output error")
 
 
@@ -177,6 +178,20 @@ def test_another_model_does_all_again(fake, library, tmp_path):
     run(library, tmp_path / "out", {"search": "beam"})
     assert Counter(fake.heard) == {f"song {number}": 2 for number in range(6)}
     assert fake.loads == [{}, {"search": "beam"}]
+
+
+def test_beats_are_found_for_what_was_done_without_them_and_once(fake, library, tmp_path):
+    def signatures():
+        track = mido.MidiFile(tmp_path / "out" / "a" / "song 5.mid").tracks[0]
+        return [message for message in track if message.type == "time_signature"]
+
+    run(library, tmp_path / "out")
+    assert not signatures()
+    for _ in range(2):
+        assert run(library, tmp_path / "out", beats=True) == []
+        assert Counter(fake.heard) == {f"song {number}": 2 for number in range(6)}
+        assert signatures()
+        assert (tmp_path / "out" / "a" / "song 5.json").exists()
 
 
 def test_recordings_that_cannot_be_read_are_dead_letters_and_tried_again_next_time(fake, library, tmp_path):

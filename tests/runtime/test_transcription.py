@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from mt3x.music.midi import read_midi
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.runtime.transcription import FORMATS, JSON_FORMAT, Transcription
 from mt3x.tokens.decode import DecodeReport
+from tests.score.performances import play, waltz
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -31,6 +33,29 @@ def test_midi_holds_the_notes_with_programs_and_drums_apart(tmp_path):
     assert notes["program"].tolist() == [0, 40, 0]
     assert notes["is_drum"].tolist() == [False, False, True]
     np.testing.assert_allclose(notes["start"], [0.0, 0.5, 1.0], atol=1e-3)
+
+
+def test_beats_of_midi_are_found_where_music_plays_and_the_notes_keep_their_times(tmp_path):
+    played = play(waltz(), 150, rubato=0.15, jitter=0.02)
+    path = transcription(played).save(tmp_path / "waltz.MID", beats=True)
+    np.testing.assert_allclose(read_midi(path)["start"], played["start"], rtol=0, atol=1e-3)
+    track = mido.MidiFile(path).tracks[0]
+    assert (3, 4) in [(m.numerator, m.denominator) for m in track if m.type == "time_signature"]
+    assert len([m for m in track if m.type == "set_tempo"]) > 40
+    without = transcription(played).save(tmp_path / "without.mid")
+    assert len([m for m in mido.MidiFile(without).tracks[0] if m.type == "set_tempo"]) == 1
+
+
+def test_without_notes_a_file_with_beats_is_one_without(tmp_path):
+    silent = transcription(empty_notes())
+    files = [silent.save(tmp_path / f"{beats}.mid", beats=beats) for beats in (False, True)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_beats_are_refused_where_the_file_cannot_hold_them(tmp_path):
+    with pytest.raises(ValueError, match=r"'song.json' with beats; name a file that ends in .mid, or leave"):
+        transcription().save(tmp_path / "song.json", beats=True)
+    assert not os.listdir(tmp_path)
 
 
 def test_json_holds_everything_with_one_note_to_a_line(tmp_path):
