@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mt3x.music.notes import sort_notes, validate_notes
+from mt3x.score.abc_reading import abc_as_musicxml
 from mt3x.score.features import get_score_features
 from mt3x.score.graph import ScoreGraph, create_score_graph
 from mt3x.score.labels import score_labels
@@ -143,7 +144,9 @@ def read_score(path: str | os.PathLike) -> ScoreNotes:
             local = Path(folder) / f"score{suffix}"
             local.write_bytes(_download(str(path)))
         if suffix == ".abc":
-            local = _convert_abc(local, Path(folder) / "abc.musicxml", str(path))
+            musicxml = abc_as_musicxml(local.read_bytes(), str(path))
+            local = Path(folder) / "abc.musicxml"  # partitura finds no measures in what music21 reads itself
+            local.write_bytes(musicxml)
         return _read_file(local, READERS[suffix], str(path))
 
 
@@ -173,23 +176,6 @@ def _read_file(path: Path, reader: str, name: str) -> ScoreNotes:
             return _from_partitura(score, is_spelled=reader != "load_score_midi")
     except Exception as error:  # partitura raises whatever a broken file makes its code do
         raise ValueError(f"{name} can't be read: {type(error).__name__}: {error}") from error
-
-
-def _convert_abc(path: Path, output: Path, name: str) -> Path:
-    """Writes the tune as MusicXML, for partitura finds no measures in what music21 reads itself."""
-    try:
-        import music21
-    except ImportError as error:
-        raise ImportError("reading ABC needs music21: pip install 'mt3x[score]'") from error
-    try:
-        tune = music21.converter.parseFile(str(path), format="abc", forceSource=True)
-        if not isinstance(tune, music21.stream.Opus):
-            tune.write("musicxml", fp=output)
-    except music21.exceptions21.Music21Exception as error:
-        raise ValueError(f"{name} can't be read: {error}") from error
-    if isinstance(tune, music21.stream.Opus):
-        raise ValueError(f"{name} holds {len(tune.scores)} tunes; give one a file")
-    return output
 
 
 def _from_partitura(score: Any, is_spelled: bool) -> ScoreNotes:
