@@ -15,8 +15,9 @@ import optax
 
 from mt3x.runtime.spelling_run import WEIGHTS_FILE, SpellingTraining, run_steps
 from mt3x.runtime.state import TrainState, apply_gradients, make_optimizer, new_state
+from mt3x.score.spelling_answers import SpellingModel
 from mt3x.score.spelling_features import NUM_FEATURES
-from mt3x.score.spelling_network import NUM_DEGREES, SpellingConfig, SpellingNetwork, save_network
+from mt3x.score.spelling_network import NUM_DEGREES, SpellingConfig, SpellingNetwork
 
 Batch = dict[str, np.ndarray]
 
@@ -54,7 +55,7 @@ def train_spelling(
         new_state({"network": params}, optimizer),
         step,
         evaluate=lambda state, batch: measure_average(state.average, batch),
-        save=lambda state: save_network(directory / WEIGHTS_FILE, config, jax.device_get(state.average)),
+        save=lambda state: SpellingModel(config, state.average).save(directory / WEIGHTS_FILE),
         count_notes=lambda batch: len(batch["degrees"]),
         batches=batches,
         held_out=held_out,

@@ -7,15 +7,12 @@ those kinds alone.
 """
 
 import functools
-import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mt3x.score.features import get_score_features
 from mt3x.score.graph import NOTE, EdgeType, ScoreGraph, create_score_graph
@@ -23,6 +20,7 @@ from mt3x.score.graph_batch import GraphBatch
 from mt3x.score.hetero import Metadata
 from mt3x.score.labels import NUM_SPELLINGS, decode_key, decode_spelling, encode_key
 from mt3x.score.network import PitchSpellingGNN
+from mt3x.score.network_files import load_network, save_network
 from mt3x.score.sampling import batch_graphs
 from mt3x.score.spelling import Spelling, name_notes, positions_of
 
@@ -138,8 +136,7 @@ class GraphSpellingModel:
             "edge_types": self.edge_types,
             "num_features": self.num_features,
         }
-        flat: dict[str, Any] = flatten_dict(jax.device_get(self.variables), sep="/")
-        np.savez_compressed(path, model=np.array(json.dumps(about)), **flat)
+        save_network(path, about, self.variables)
 
     @classmethod
     def load(cls, path: str | Path) -> "GraphSpellingModel":
@@ -148,18 +145,13 @@ class GraphSpellingModel:
         Raises:
           ValueError: the file is missing or isn't such a model.
         """
+        about, variables = load_network(path)
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            about = json.loads(str(arrays.pop("model")))
-            config = GraphSpellingConfig(**about["config"])
             edge_types = tuple((source, relation, target) for source, relation, target in about["edge_types"])
-            variables = unflatten_dict(arrays, sep="/")
+            config = GraphSpellingConfig(**about["config"])
             return cls(config, tuple(about["node_types"]), edge_types, about["num_features"], variables)
-        except (OSError, KeyError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{path} is not a graph spelling model ({error}); train one with mt3x train-spelling"
-            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a graph spelling model ({error})") from error
 
 
 def spell_graph(graph: ScoreGraph, model: GraphSpellingModel) -> Spelling:

@@ -1,6 +1,6 @@
 """From a trained spelling network to evidence for keys, and to names once the key is known."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from mt3x.score.network_files import load_network, save_network
 from mt3x.score.spelling_features import NUM_FEATURES, note_features
-from mt3x.score.spelling_network import LOWEST_DEGREE, SpellingConfig, SpellingNetwork, load_network
+from mt3x.score.spelling_network import LOWEST_DEGREE, SpellingConfig, SpellingNetwork
 
 _CHUNK_NOTES = 4096
 
@@ -21,10 +22,22 @@ class SpellingModel:
     config: SpellingConfig
     params: Any
 
+    def save(self, path: str | Path) -> None:
+        """Writes the model to one `.npz` file."""
+        save_network(path, asdict(self.config), self.params)
+
     @classmethod
     def load(cls, path: str | Path) -> "SpellingModel":
-        """Reads a file of weights. Raises ValueError if it isn't one."""
-        return cls(*load_network(path))
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: the file is missing or isn't such a model.
+        """
+        about, params = load_network(path)
+        try:
+            return cls(SpellingConfig(**about), params)
+        except TypeError as error:
+            raise ValueError(f"{path} is not a spelling model ({error})") from error
 
     def answer(
         self, onset_quarters: np.ndarray, duration_quarters: np.ndarray, pitch: np.ndarray

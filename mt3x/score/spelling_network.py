@@ -6,16 +6,11 @@ on, in two rows of twelve. A note's pitch class with a degree's column tells the
 with the key known, the two rows are the two names that the note may have.
 """
 
-import json
-import zipfile
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import flax.linen as nn
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 LOWEST_DEGREE, NUM_DEGREES = -9, 24
 
@@ -47,26 +42,3 @@ class SpellingNetwork(nn.Module):
             x = nn.gelu(nn.Dense(self.config.width, name=f"layers_{index}")(x))
         x = nn.Dense(NUM_DEGREES, name="degrees")(x)
         return x.reshape(*x.shape[:-1], 2, 12)
-
-
-def save_network(path: str | Path, config: SpellingConfig, params: dict[str, Any]) -> None:
-    """Writes sizes and parameters to one `.npz` file."""
-    flat: dict[str, Any] = flatten_dict(params, sep="/")
-    np.savez_compressed(path, config=np.array(json.dumps(asdict(config))), **flat)
-
-
-def load_network(path: str | Path) -> tuple[SpellingConfig, dict[str, Any]]:
-    """Reads what `save_network` wrote.
-
-    Raises:
-      ValueError: the file is missing or isn't such a network.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        config = SpellingConfig(**json.loads(str(arrays.pop("config"))))
-    except (OSError, KeyError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is not a spelling network ({error}); write one with save_network"
-        ) from error
-    return config, unflatten_dict(arrays, sep="/")

@@ -7,8 +7,9 @@ import pytest
 
 from mt3x.runtime.spelling_run import WEIGHTS_FILE, SpellingTraining
 from mt3x.runtime.train_spelling import train_spelling
+from mt3x.score.spelling_answers import SpellingModel
 from mt3x.score.spelling_features import NUM_FEATURES
-from mt3x.score.spelling_network import SpellingConfig, load_network
+from mt3x.score.spelling_network import SpellingConfig
 
 TINY = SpellingConfig(width=8, layers=1)
 
@@ -41,7 +42,7 @@ def test_the_loss_falls_and_weights_are_written(tmp_path):
     assert len(losses) == 6 and losses[-1] < 0.5 * losses[0]
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] == 60
     assert lines[-1]["held_out_key_error"] == 0 and lines[-1]["held_out_name_error"] < 0.4
-    assert load_network(tmp_path / WEIGHTS_FILE)[0] == TINY
+    assert SpellingModel.load(tmp_path / WEIGHTS_FILE).config == TINY
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from mt3x.score.network_files import save_network
 from mt3x.score.spelling_answers import SpellingModel, best_positions, key_evidence
 from mt3x.score.spelling_features import NUM_FEATURES
 from mt3x.score.spelling_network import SpellingConfig, SpellingNetwork, degree_classes
@@ -45,3 +47,20 @@ def test_a_model_answers_each_note_with_log_probabilities():
     assert answers.shape == (5000, 2, 12)
     np.testing.assert_allclose(np.exp(answers).sum((1, 2)), 1, atol=1e-4)
     assert model.answer(np.zeros(0), np.zeros(0), np.zeros(0, int)).shape == (0, 2, 12)
+
+
+def test_a_saved_model_answers_the_same(tmp_path):
+    config = SpellingConfig(width=3, layers=1)
+    params = SpellingNetwork(config).init(jax.random.key(0), jnp.ones((1, NUM_FEATURES)))["params"]
+    model = SpellingModel(config, params)
+    model.save(tmp_path / "weights.npz")
+    again = SpellingModel.load(tmp_path / "weights.npz")
+    assert again.config == config
+    onset, duration, pitch = np.arange(3.0), np.ones(3), np.array([60, 64, 67])
+    np.testing.assert_array_equal(again.answer(onset, duration, pitch), model.answer(onset, duration, pitch))
+
+
+def test_another_network_is_no_spelling_model(tmp_path):
+    save_network(tmp_path / "other.npz", {"num_features": 3}, {})
+    with pytest.raises(ValueError, match="other.npz is not a spelling model"):
+        SpellingModel.load(tmp_path / "other.npz")

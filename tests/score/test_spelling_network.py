@@ -1,19 +1,10 @@
-"""The spelling network: degrees, a pass worked by hand, and files of weights."""
+"""The spelling network: degrees, and a pass worked by hand."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from mt3x.score.spelling_features import NUM_FEATURES
-from mt3x.score.spelling_network import (
-    SpellingConfig,
-    SpellingNetwork,
-    degree_classes,
-    load_network,
-    save_network,
-)
+from mt3x.score.spelling_network import SpellingConfig, SpellingNetwork, degree_classes
 
 TINY = SpellingConfig(width=3, layers=1)
 
@@ -37,18 +28,3 @@ def test_a_pass_worked_by_hand():
     np.testing.assert_allclose(logits[0, 0, 5], 3 * gelu_of_1, rtol=1e-5)
     np.testing.assert_allclose(logits[0, 1, 1], gelu_of_minus_1, rtol=1e-5)
     assert np.count_nonzero(logits) == 2
-
-
-def test_weights_come_back_from_their_file(tmp_path):
-    params = SpellingNetwork(TINY).init(jax.random.key(0), jnp.ones((1, NUM_FEATURES)))["params"]
-    save_network(tmp_path / "weights.npz", TINY, params)
-    config, again = load_network(tmp_path / "weights.npz")
-    assert config == TINY
-    jax.tree.map(np.testing.assert_array_equal, params, again)
-
-
-def test_other_files_are_refused(tmp_path):
-    np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    for name in ("missing.npz", "other.npz"):
-        with pytest.raises(ValueError, match="is not a spelling network"):
-            load_network(tmp_path / name)
