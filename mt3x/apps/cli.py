@@ -20,7 +20,7 @@ import mt3x
 COMMANDS = {
     "transcribe": "turn recordings into MIDI, JSON, CSV or MusicXML",
     "transcribe-corpus": "transcribe a library of recordings, on one machine or many",
-    "score": "turn a recording, MIDI or MusicXML into notation",
+    "score": "turn a recording, MIDI, MusicXML, MEI, Humdrum or ABC into notation",
     "checkpoint": "inspect or convert a checkpoint",
     "train": "train a model",
     "train-spelling": "train pitch spelling",

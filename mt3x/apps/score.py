@@ -1,19 +1,24 @@
-"""`mt3x score`: a recording, a MIDI file or MusicXML as notation: MusicXML, pages, or MIDI.
+"""`mt3x score`: a recording, a MIDI file or notation as notation: MusicXML, pages, or MIDI.
 
-Recordings are transcribed, MIDI files quantised and spelled. MusicXML goes to the page as it is, with all
-that a `Score` does not hold (slurs, words); only for MIDI it is read.
+Recordings are transcribed, MIDI files quantised and spelled. MusicXML, MEI and Humdrum go to the page as they
+are, with all that a `Score` does not hold (slurs, words); ABC becomes MusicXML before. For MIDI, MusicXML is
+read, and Verovio plays MEI and Humdrum.
 """
 
 import argparse
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from mt3x.apps import model_options
+from mt3x.apps.batch import AUDIO_SUFFIXES
 from mt3x.apps.progress import Progress
 from mt3x.apps.transcribe import complain, shown, why_unwritable
 
@@ -22,13 +27,19 @@ if TYPE_CHECKING:
 
 MIDI_SUFFIXES = (".mid", ".midi")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
+ABC_SUFFIXES = (".abc",)
+VEROVIO_SUFFIXES = (".mei", ".krn", ".kern")
+NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *ABC_SUFFIXES, *VEROVIO_SUFFIXES)
 OUTPUT_SUFFIXES = (".musicxml", ".mxl", ".mid", ".svg", ".pdf", ".png")
+
+_Rendered = TypeVar("_Rendered")
 
 _EPILOG = """\
   mt3x score song.wav -o song.pdf
   mt3x score take.mid -o take.musicxml --time-signature 6/8 --title "The Irish Washerwoman"
   mt3x score quartet.mxl -o quartet.png
 
+MEI and Humdrum (.krn) become pages or MIDI, all others MusicXML, too.
 Pages are A4. PDF holds all of them; of more than one, SVG and PNG are files such as song-1.png, song-2.png.
 
 exit codes: 0 all is well, 1 a file cannot be read or written, 2 wrong command line or model, 130 interrupted.
@@ -39,12 +50,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declares the command's options."""
     parser = subparsers.add_parser(
         "score",
-        help="turn a recording, MIDI or MusicXML into notation",
+        help="turn a recording, MIDI, MusicXML, MEI, Humdrum or ABC into notation",
         description="Writes a recording or a MIDI file as a score, or draws a score that there is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", type=Path, metavar="IN", help="a recording, .mid, .musicxml or .mxl")
+    parser.add_argument(
+        "input",
+        type=Path,
+        metavar="IN",
+        help=f"a recording, or a file that ends in one of {', '.join((*MIDI_SUFFIXES, *NOTATION_SUFFIXES))}",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -90,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         complain(str(error))
         return 2
-    except ValueError as error:  # MidiError, MusicXmlError, AudioError: they name the file
+    except ValueError as error:  # it names the file
         complain(str(error))
         return 1
     except OSError as error:
@@ -103,8 +119,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     """What the output's files hold, in order; None where a wrong command line or model was complained of."""
-    if args.input.suffix.lower() in MUSICXML_SUFFIXES:
-        return _from_musicxml(args, suffix)
+    if args.input.suffix.lower() in NOTATION_SUFFIXES:
+        return _from_notation(args, suffix)
     from mt3x.score.notation import Hints, notate
 
     try:
@@ -121,31 +137,74 @@ def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     if suffix == ".mid":
         return [_midi(score)]
     from mt3x.score.musicxml import musicxml_bytes
+    from mt3x.score.rendering import render_pages
 
-    return _encode(musicxml_bytes(score, args.title, args.composer), suffix)
+    musicxml = musicxml_bytes(score, args.title, args.composer)
+    if suffix in MUSICXML_SUFFIXES:
+        return [_packed(musicxml, suffix)]
+    return _drawn(render_pages(musicxml), suffix)
 
 
-def _from_musicxml(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
-    from mt3x.score.musicxml_reading import musicxml_content, read_musicxml
+def _from_notation(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
+    """As `_contents`, of files that hold notation."""
+    from mt3x.score.abc_reading import abc_as_musicxml
+    from mt3x.score.musicxml_reading import musicxml_content, score_of_musicxml
+    from mt3x.score.rendering import render_midi, render_pages
 
+    name, source = shown(args.input), args.input.suffix.lower()
     for option in ("title", "composer", "time_signature", "tempo", "key"):
         if getattr(args, option) not in (None, ""):
-            complain(f"--{option.replace('_', '-')} is for recordings and MIDI; MusicXML has its own")
+            complain(f"--{option.replace('_', '-')} is for recordings and MIDI; {name} has its own")
             return None
-    if suffix == ".mid":
-        return [_midi(read_musicxml(args.input))]
-    return _encode(musicxml_content(args.input), suffix)
+    if source in VEROVIO_SUFFIXES and suffix in MUSICXML_SUFFIXES:
+        others = ", ".join(other for other in OUTPUT_SUFFIXES if other not in MUSICXML_SUFFIXES)
+        complain(f"cannot write {shown(args.output)}: {source} can become one of {others}")
+        return None
+    if source in MUSICXML_SUFFIXES:
+        notation = musicxml_content(args.input)
+    else:
+        notation = _read(args.input)
+        if source in ABC_SUFFIXES:
+            notation = abc_as_musicxml(notation, name)
+    if suffix in MUSICXML_SUFFIXES:
+        return [_packed(notation, suffix)]
+    if suffix != ".mid":
+        return _drawn(_apart(render_pages, notation, name), suffix)
+    if source in VEROVIO_SUFFIXES:
+        return [_apart(render_midi, notation, name)]
+    return [_midi(score_of_musicxml(notation, name))]
 
 
-def _encode(musicxml: bytes, suffix: str) -> list[bytes]:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+
+
+def _apart(render: Callable[[bytes], _Rendered], notation: bytes, name: str) -> _Rendered:
+    """What Verovio makes of a file, in a process of its own: some that are not sound make it crash."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(render, notation).result()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        except BrokenProcessPool as error:
+            raise ValueError(
+                f"{name}: Verovio crashed on it; mend what is told above, or write it anew with the program "
+                "that it comes from"
+            ) from error
+
+
+def _packed(musicxml: bytes, suffix: str) -> bytes:
     from mt3x.score.musicxml import compress_musicxml
-    from mt3x.score.rendering import pdf_bytes, png_bytes, render_pages
 
-    if suffix == ".musicxml":
-        return [musicxml]
-    if suffix == ".mxl":
-        return [compress_musicxml(musicxml)]
-    pages = render_pages(musicxml)
+    return compress_musicxml(musicxml) if suffix == ".mxl" else musicxml
+
+
+def _drawn(pages: list[str], suffix: str) -> list[bytes]:
+    from mt3x.score.rendering import pdf_bytes, png_bytes
+
     if suffix == ".pdf":
         return [pdf_bytes(pages)]
     return [png_bytes(page) if suffix == ".png" else page.encode() for page in pages]
@@ -164,6 +223,8 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
         from mt3x.music.midi import read_midi
 
         return read_midi(args.input, apply_sustain=False)
+    from mt3x.audio.load import AudioError
+
     try:
         transcriber = model_options.load(model_options.load_arguments(args))
     except (ValueError, OSError) as error:
@@ -171,7 +232,13 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
         return None
     with Progress(shown(args.input), sys.stderr) as progress:
         show: Callable[[float, float | None], None] | None = None if args.quiet else progress
-        return transcriber.transcribe(args.input, progress=show).notes
+        try:
+            return transcriber.transcribe(args.input, progress=show).notes
+        except AudioError as error:
+            if args.input.suffix.lower() in AUDIO_SUFFIXES:
+                raise
+            suffixes = ", ".join((*MIDI_SUFFIXES, *NOTATION_SUFFIXES))
+            raise ValueError(f"{error}; for notation, give a file that ends in one of {suffixes}") from error
 
 
 def _write(output: Path, contents: list[bytes]) -> list[Path]:

@@ -39,8 +39,19 @@ def read_musicxml(path: str | os.PathLike[str]) -> Score:
       MusicXmlError: the file is missing, not MusicXML by parts, or partitura cannot read it.
       ImportError: partitura is not installed; the message names the extra that brings it.
     """
-    path = Path(path)
-    root = _parse(path, musicxml_content(path))
+    return score_of_musicxml(musicxml_content(path), str(path))
+
+
+def score_of_musicxml(content: bytes, name: str) -> Score:
+    """The score in the content of a .musicxml file.
+
+    Args:
+      name: of the file, for errors.
+
+    Raises:
+      MusicXmlError, ImportError: as `read_musicxml`.
+    """
+    root = _parse(name, content)
     notes = _number_notes(root)
     for transpose in root.iter("transpose"):
         _fold_octaves(transpose)
@@ -51,7 +62,7 @@ def read_musicxml(path: str | os.PathLike[str]) -> Score:
             loaded = partitura.load_musicxml(io.BytesIO(ElementTree.tostring(root)))
         return _to_score(loaded.parts, root, notes)
     except Exception as error:  # partitura lets whatever its parsing meets escape
-        raise MusicXmlError(f"{path}: cannot be read as a score ({error})") from error
+        raise MusicXmlError(f"{name}: cannot be read as a score ({error})") from error
 
 
 def musicxml_content(path: str | os.PathLike[str]) -> bytes:
@@ -75,14 +86,14 @@ def musicxml_content(path: str | os.PathLike[str]) -> bytes:
         raise MusicXmlError(f"{path}: is an archive, but holds no MusicXML ({error})") from error
 
 
-def _parse(path: Path, content: bytes) -> Element:
+def _parse(name: str, content: bytes) -> Element:
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
-        raise MusicXmlError(f"{path}: is no XML ({error})") from error
+        raise MusicXmlError(f"{name}: is no XML ({error})") from error
     if root.tag != "score-partwise":
         raise MusicXmlError(
-            f"{path}: begins with <{root.tag}>; only MusicXML by parts, <score-partwise>, is read"
+            f"{name}: begins with <{root.tag}>; only MusicXML by parts, <score-partwise>, is read"
         )
     return root
 

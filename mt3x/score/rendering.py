@@ -1,10 +1,11 @@
-"""MusicXML drawn on A4 pages by Verovio: SVG, and by CairoSVG PDF and PNG.
+"""MusicXML, MEI and Humdrum drawn on A4 pages by Verovio: SVG, and by CairoSVG PDF and PNG.
 
 Verovio draws most signs as outlines, but notes inside a text (a metronome mark) as letters of a font of its
 own, which an SVG only carries as a web font. CairoSVG and many viewers know none, so these letters become
 outlines too.
 """
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -14,12 +15,15 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from mt3x.score.encodings import text_of
+
 PAGE_MILLIMETRES = (210, 297)
 PNG_DOTS_PER_INCH = 150
 
 _FONT = "Leipzig"
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_MEI = "{http://www.music-encoding.org/ns/mei}"
 _MARGIN = 100  # tenths of a millimetre, as all of Verovio's lengths
 _UNIT = 9.0
 _SMALLEST_UNIT = 5.0
@@ -27,16 +31,43 @@ _STAVES_IN_FULL_SIZE = 8
 _TITLE = re.compile(r'(<pgHead[^>]*>\s*<rend [^>]*halign="center" valign="top")')
 
 
-def render_pages(musicxml: bytes) -> list[str]:
+def render_pages(notation: bytes) -> list[str]:
     """The pages of a score, each an SVG of its own, in order.
 
     Args:
-      musicxml: content of a .musicxml file.
+      notation: content of a .musicxml, .mei or .krn file.
 
     Raises:
       ImportError: verovio is not installed; the message names the extra that brings it.
-      ValueError: Verovio cannot read the file.
+      ValueError: Verovio cannot read the file, or finds nothing to draw.
     """
+    toolkit = _load(notation)
+    # Verovio 6 does not read the size of a title, so that it would be as small as the composer.
+    mei, num_titles = _TITLE.subn(r'\1 fontsize="200%"', toolkit.getMEI(), count=1)
+    toolkit.setOptions({"unit": _unit(mei)})
+    if num_titles:
+        toolkit.loadData(mei)
+    else:
+        toolkit.redoLayout()
+    pages = range(1, toolkit.getPageCount() + 1)
+    glyphs = Path(toolkit.getResourcePath()) / _FONT
+    return [_finish(toolkit.renderToSVG(page), glyphs) for page in pages]
+
+
+def render_midi(notation: bytes) -> bytes:
+    """A score as a MIDI file, as Verovio plays it: repeats as often as they are marked.
+
+    Args:
+      notation: as for `render_pages`.
+
+    Raises:
+      ImportError, ValueError: as `render_pages`.
+    """
+    return base64.b64decode(_load(notation).renderToMIDI())
+
+
+def _load(notation: bytes) -> Any:
+    """Verovio's toolkit with a score of at least one page."""
     verovio = _import("verovio")
     verovio.enableLog(verovio.LOG_ERROR)  # its warnings tell of hairpins left open and the like
     toolkit = verovio.toolkit()
@@ -50,23 +81,20 @@ def render_pages(musicxml: bytes) -> list[str]:
             "pageMarginRight": _MARGIN,
             "pageMarginTop": _MARGIN,
             "pageMarginBottom": _MARGIN,
-            "unit": _unit(musicxml),
             "font": _FONT,
             "smuflTextFont": "none",
             "footer": "none",
             "breaks": "auto",
+            "mdivAll": True,
             "xmlIdSeed": 1,
         }
     )
-    if not toolkit.loadData(musicxml.decode()) or not toolkit.getPageCount():
-        raise ValueError("Verovio cannot read the score as MusicXML; is it a partwise score in UTF-8?")
-    # Verovio 6 does not read the size of a title, so that it would be as small as the composer.
-    mei, num_titles = _TITLE.subn(r'\1 fontsize="200%"', toolkit.getMEI(), count=1)
-    if num_titles:
-        toolkit.loadData(mei)
-    pages = range(1, toolkit.getPageCount() + 1)
-    glyphs = Path(toolkit.getResourcePath()) / _FONT
-    return [_finish(toolkit.renderToSVG(page), glyphs) for page in pages]
+    if not toolkit.loadData(text_of(notation)) or not toolkit.getPageCount():
+        raise ValueError(
+            "Verovio cannot read the score, or it is empty; is it MusicXML by parts (score-partwise), MEI or "
+            "Humdrum, and whole?"
+        )
+    return toolkit
 
 
 def pdf_bytes(pages: Sequence[str]) -> bytes:
@@ -122,10 +150,10 @@ def _import(package: str) -> Any:
         raise ImportError(f"drawing a score needs {package}: pip install 'mt3x[score]'") from error
 
 
-def _unit(musicxml: bytes) -> float:
+def _unit(mei: str) -> float:
     """Half the distance of two staff lines: smaller where many staves must share a page."""
-    root = ElementTree.fromstring(musicxml)
-    staves = sum(int(part.findtext(".//attributes/staves") or 1) for part in root.findall("part"))
+    score = ElementTree.fromstring(mei).find(f".//{_MEI}scoreDef")
+    staves = 0 if score is None else len(list(score.iter(f"{_MEI}staffDef")))
     return max(min(_UNIT, _UNIT * _STAVES_IN_FULL_SIZE / max(staves, 1)), _SMALLEST_UNIT)
 
 

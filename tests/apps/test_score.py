@@ -17,15 +17,16 @@ from mt3x.runtime.transcription import Transcription
 from mt3x.score.musicxml import musicxml_bytes
 from mt3x.score.parts import Part, Score, make_score_notes
 from mt3x.tokens.decode import DecodeReport
+from tests.score.pieces import kern, mei
 
 NOTES = make_notes(np.arange(16) * 0.5, np.arange(16) * 0.5 + 0.45, [60, 62, 64, 65] * 4, 80, 40)
 
 
 class FakeTranscriber:
-    """Hears a violin's scale in every file, nothing in `silent.wav`; cannot read `bad.wav`."""
+    """Hears a violin's scale in all files, nothing in `silent.wav`; can't read `bad.wav` and `score.mscz`."""
 
     def transcribe(self, recording, progress=None):
-        if recording.name == "bad.wav":
+        if recording.name in ("bad.wav", "score.mscz"):
             raise AudioError(f"{recording}: is not audio")
         notes = empty_notes() if recording.name == "silent.wav" else NOTES
         return Transcription(notes, DecodeReport(0, 0), 8.0, "fake")
@@ -96,6 +97,39 @@ def test_musicxml_is_repacked_as_it_is(folder):
     assert Path("c.musicxml").read_bytes() == Path("a.musicxml").read_bytes()
 
 
+ABC = "X:1\nM:2/4\nL:1/4\nQ:1/4=90\nK:C\nCF:|\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "text", "times"),
+    [("a.krn", kern("4c 4f"), 2), ("A.KERN", kern("4c 4f"), 2), ("a.mei", mei("cf"), 1), ("a.abc", ABC, 1)],
+)
+def test_humdrum_mei_and_abc_are_drawn_and_played(name, text, times, folder):
+    Path(name).write_text(text)
+    assert main(["score", name, "-o", "a.svg"]) == 0
+    assert Path("a.svg").read_text().count('class="note"') == 2
+    assert main(["score", name, "-o", "a.mid"]) == 0
+    notes = read_midi("a.mid")
+    assert notes["pitch"].tolist() == times * [60, 65]
+    assert np.diff(notes["start"]) == pytest.approx(60 / 90, abs=0.01)
+
+
+@pytest.mark.slow
+def test_abc_becomes_musicxml(folder):
+    Path("a.abc").write_text(ABC)
+    assert main(["score", "a.abc", "-o", "a.mxl"]) == 0
+    assert main(["score", "a.mxl", "-o", "a.mid"]) == 0
+    assert read_midi("a.mid")["pitch"].tolist() == [60, 65]
+
+
+def test_a_file_that_verovio_crashes_on_is_named(folder, capsys):
+    Path("bad.krn").write_text("**kern\n4c\t4d\n*-\n")
+    assert main(["score", "bad.krn", "-o", "a.svg"]) == 1
+    assert capsys.readouterr().err.startswith("mt3x: bad.krn: Verovio c")
+    assert not Path("a.svg").exists()
+
+
 @pytest.mark.slow
 def test_pages_are_numbered_where_there_are_several(folder, capsys):
     long = np.concatenate(
@@ -120,14 +154,31 @@ def test_pages_are_numbered_where_there_are_several(folder, capsys):
         (["none.mxl", "-o", "a.mid"], 1, "none.mxl: cannot be read"),
         (["bad.wav", "-o", "a.mxl"], 1, "bad.wav: is not audio"),
         (["silent.wav", "-o", "a.mxl"], 1, "silent.wav: holds no notes"),
+        (["none.mei", "-o", "a.svg"], 1, "none.mei: cannot be read (No such file or directory)"),
+        (
+            ["scale.krn", "-o", "a.mxl"],
+            2,
+            "cannot write a.mxl: .krn can become one of .mid, .svg, .pdf, .png",
+        ),
+        (
+            ["score.mscz", "-o", "a.svg"],
+            1,
+            "score.mscz: is not audio; for notation, give a file that ends in one",
+        ),
+        (["scale.mei", "-o", "a.svg"], 1, "scale.mei: Verovio cannot read the score"),
+        (["scale.musicxml", "-o", "a.svg"], 1, "scale.musicxml: Verovio cannot read the score"),
+        (["scale.abc", "-o", "a.svg"], 1, "scale.abc can't be read as ABC"),
         (["scale.mid", "-o", "a.mxl", "--time-signature", "4/2"], 2, "time signature is 4/2"),
         (["scale.mid", "-o", "a.mxl", "--tempo", "-3"], 2, "tempo is -3.0"),
         (["scale.mid", "-o", "a.mxl", "--key", "D#"], 2, "key signature has 9 fifths"),
         (["scale.mxl", "-o", "a.mid", "--title", "T"], 2, "--title is for recordings and MIDI"),
+        (["scale.mei", "-o", "a.mid", "--tempo", "90"], 2, "--tempo is for recordings and MIDI"),
         (["scale.mid", "-o", "scale.mid/a.mxl"], 2, "cannot write to scale.mid"),
     ],
 )
 def test_mistakes_are_told_in_one_line(words, code, message, folder, capsys):
+    for name in ("scale.mei", "scale.abc", "scale.musicxml"):
+        Path(name).write_text("this is something else")
     assert main(["score", *words]) == code
     error = capsys.readouterr().err
     assert message in error and error.startswith("mt3x: ") and error.count("\n") == 1

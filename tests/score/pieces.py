@@ -92,3 +92,26 @@ def ensemble() -> Score:
         key=-1,
         tempo=96.0,
     )
+
+
+def mei(*movements: str) -> str:
+    """MEI of movements, each a bar of quarters at 90 a minute, from middle C up, as "cde"."""
+    head = "<meiHead><fileDesc><titleStmt><title/></titleStmt><pubStmt/></fileDesc></meiHead>"
+    staff = '<staffGrp><staffDef n="1" lines="5" clef.shape="G" clef.line="2"/></staffGrp>'
+    body = ""
+    for steps in movements:
+        notes = "".join(f'<note dur="4" oct="4" pname="{step}"/>' for step in steps)
+        body += (
+            f'<mdiv><score><scoreDef meter.count="{len(steps)}" meter.unit="4" midi.bpm="90">{staff}'
+            f'</scoreDef><section><measure n="1"><staff n="1"><layer n="1">{notes}</layer></staff></measure>'
+            "</section></score></mdiv>"
+        )
+    name = 'xmlns="http://www.music-encoding.org/ns/mei" meiversion="5.0"'
+    return f"<mei {name}>{head}<music><body>{body}</body></music></mei>"
+
+
+def kern(*spines: str, title: str = "") -> str:
+    """Humdrum of a bar of quarters at 90 a minute, repeated; a spine is its notes, as "4c 4e"."""
+    parts = [["**kern", "*clefG2", "*MM90", "=1", *spine.split(), "=:|!", "*-"] for spine in spines]
+    lines = ["\t".join(fields) for fields in zip(*parts, strict=True)]
+    return "\n".join([f"!!!OTL: {title}", *lines, ""])

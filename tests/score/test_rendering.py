@@ -1,14 +1,16 @@
 """Scores come out on pages, with nothing lost on the way."""
 
+import io
 import sys
 
+import mido
 import pytest
 import verovio
 
 from mt3x.score import rendering
 from mt3x.score.musicxml import musicxml_bytes
-from mt3x.score.rendering import pdf_bytes, png_bytes, render_pages
-from tests.score.pieces import alla_turca, ensemble, part, score, voice
+from mt3x.score.rendering import pdf_bytes, png_bytes, render_midi, render_pages
+from tests.score.pieces import alla_turca, ensemble, kern, mei, part, score, voice
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +74,39 @@ def test_many_measures_take_many_pages_and_many_staves_a_smaller_size():
     bars = part(voice("C5:1/4 " * 16 * 60), name="Flute", program=73)
     assert len(render_pages(musicxml_bytes(score(bars, num_measures=60)))) > 1
     orchestra = [part(voice("C5:4"), name=str(i), program=73) for i in range(12)]
-    assert rendering._unit(musicxml_bytes(score(*orchestra))) == 6.0
-    assert rendering._unit(musicxml_bytes(score(*orchestra[:1]))) == 9.0
+    units = [
+        rendering._unit(rendering._load(musicxml_bytes(score(*parts))).getMEI())
+        for parts in (orchestra, orchestra[:1])
+    ]
+    assert units == [6, 9]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_humdrum_is_drawn_and_played_with_its_repeat(encoding):
+    humdrum = kern("4C 4D", "4e 4f", title="La fête").encode(encoding)
+    (page,) = render_pages(humdrum)
+    assert page.count('class="note"') == 4 and "La fête" in page
+    assert pitches(render_midi(humdrum)) == [48, 48, 50, 50, 64, 64, 65, 65]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_all_movements_of_mei_are_drawn_and_played(encoding):
+    sonata = mei("cd", "ef").encode(encoding)
+    assert sum(page.count('class="note"') for page in render_pages(sonata)) == 4
+    assert pitches(render_midi(sonata)) == [60, 62, 64, 65]
+
+
+def pitches(midi):
+    tracks = mido.MidiFile(file=io.BytesIO(midi)).tracks
+    return sorted(m.note for track in tracks for m in track if m.type == "note_on" and m.velocity)
 
 
 def test_no_pages_and_no_score_are_refused():
     with pytest.raises(ValueError, match="there are no pages"):
         pdf_bytes([])
-    with pytest.raises(ValueError, match="Verovio cannot read the score"):
-        render_pages(b"<html/>")
+    for render in (render_pages, render_midi):
+        with pytest.raises(ValueError, match="Verovio cannot read the score"):
+            render(b"<html/>")
 
 
 @pytest.mark.parametrize(("package", "draw"), [("verovio", render_pages), ("cairosvg", png_bytes)])
