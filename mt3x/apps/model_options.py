@@ -9,9 +9,14 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--preset`, `--search`, `--merge-restrikes`, `--batch-size`, `--dtype` and
-    `--mt3-compatible`.
+    """Adds `--instruments`, `--model`, `--preset`, `--search`, `--merge-restrikes`, `--batch-size`, `--dtype`
+    and `--mt3-compatible`.
     """
+    parser.add_argument(
+        "--instruments",
+        metavar="LIST",
+        help="what plays, if you know, by commas: piano,flute,drums; nothing else is written then",
+    )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model", metavar="NAME_OR_PATH", help="a checkpoint folder (the model inside the package)"
@@ -44,6 +49,7 @@ def load_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "preset": args.preset,
         "search": args.search,
         "merge_restrikes_seconds": args.merge_restrikes,
+        "instruments": args.instruments,
         "batch_size": args.batch_size,
         "dtype": args.dtype,
         "mt3_compatible": args.mt3_compatible or None,

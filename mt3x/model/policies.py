@@ -232,6 +232,35 @@ class Beam:
         return ((5.0 + jnp.asarray(length, jnp.float32)) / 6.0) ** self.alpha
 
 
+@dataclasses.dataclass(frozen=True)
+class Without:
+    """Another policy, to which some ids are forbidden."""
+
+    policy: Policy
+    forbidden: tuple[int, ...]
+
+    @property
+    def num_beams(self) -> int:
+        return self.policy.num_beams
+
+    @property
+    def is_random(self) -> bool:
+        return self.policy.is_random
+
+    def start(self, batch_size: int, max_length: int) -> Any:
+        return self.policy.start(batch_size, max_length)
+
+    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+        allowed = logits.at[..., jnp.array(self.forbidden, jnp.int32)].set(-jnp.inf)
+        return self.policy.extend(hypotheses, allowed, position, key)
+
+    def is_done(self, hypotheses: Any) -> jax.Array:
+        return self.policy.is_done(hypotheses)
+
+    def result(self, hypotheses: Any) -> tuple[jax.Array, jax.Array]:
+        return self.policy.result(hypotheses)
+
+
 def _write(ids: jax.Array, chosen: jax.Array, position: jax.Array) -> jax.Array:
     """Ids [B, K, T] with `chosen` [B, K] at `position` [B]."""
     is_here = (

@@ -7,8 +7,9 @@ Source: General MIDI System Level 1 sound set; MT3 `vocabularies.py` (granularit
 (Slakh and URMP tables); arXiv 2111.03017, section 3.2 and appendix.
 """
 
+import difflib
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -72,6 +73,9 @@ PROGRAM_NAMES: tuple[str, ...] = (
 
 DRUMS_NAME = "Drums"
 
+DRUMS = 128
+"""Stands for drums in a list of instruments, beside programs 0..127."""
+
 SLAKH_CLASSES: Mapping[str, int] = MappingProxyType(
     {
         "Acoustic Piano": 0,
@@ -132,6 +136,31 @@ URMP_INSTRUMENTS: Mapping[str, int] = MappingProxyType(
 """The instrument abbreviations of URMP's file names and their programs."""
 
 
+_PLAIN_NAMES: Mapping[str, int] = MappingProxyType(
+    {
+        "piano": 0,
+        "electric piano": 4,
+        "organ": 16,
+        "pipe organ": 19,
+        "guitar": 24,
+        "electric guitar": 27,
+        "bass": 33,
+        "double bass": 43,
+        "harp": 46,
+        "strings": 48,
+        "choir": 52,
+        "voice": 52,
+        "horn": 60,
+        "brass": 61,
+        "sax": 65,
+        "saxophone": 65,
+        "synth": 81,
+        "drums": DRUMS,
+    }
+)
+"""What people say for what General MIDI calls otherwise."""
+
+
 class Granularity(enum.Enum):
     """How finely instruments are told apart; the values are the names in MT3's gin files."""
 
@@ -155,6 +184,39 @@ def program_name(program: int) -> str:
     if not 0 <= program < len(PROGRAM_NAMES):
         raise ValueError(f"program {program} does not exist; General MIDI programs are 0..127")
     return PROGRAM_NAMES[program]
+
+
+def parse_instruments(names: str | Iterable[str | int]) -> tuple[int, ...]:
+    """Programs, and `DRUMS`, in the order in which they are named; each once.
+
+    >>> parse_instruments("piano, flute, drums")
+    (0, 73, 128)
+
+    Args:
+      names: names of General MIDI or of Slakh's classes, in any case, or plain ones such as "guitar"; or
+        numbers of programs. A text separates them by commas.
+
+    Raises:
+      ValueError: nothing is named, or something that is no instrument.
+    """
+    listed = names.split(",") if isinstance(names, str) else names
+    known = {name.lower(): program for program, name in enumerate(PROGRAM_NAMES)}
+    known |= {name.lower(): program for name, program in SLAKH_CLASSES.items()}
+    known |= _PLAIN_NAMES
+    found = []
+    for name in listed:
+        text = str(name).strip().lower()
+        program = int(text) if text.isdecimal() else known.get(text)
+        if program is None or program > DRUMS:
+            near = difflib.get_close_matches(text, known, cutoff=0.5)
+            raise ValueError(
+                f"{str(name).strip()!r} is no instrument; name those of General MIDI"
+                f"{' (' + ', '.join(near) + '?)' if near else ''}, programs 0 to 127, or drums"
+            )
+        found.append(program)
+    if not found:
+        raise ValueError("no instrument is named; name at least one, or leave the list out")
+    return tuple(dict.fromkeys(found))
 
 
 def map_programs(programs: npt.ArrayLike, granularity: Granularity) -> np.ndarray:

@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from mt3x.model.config import DTYPES as NETWORK_DTYPES
 from mt3x.model.decoding import decoding_weights
-from mt3x.model.policies import Beam, Greedy, Policy
+from mt3x.model.policies import Beam, Greedy, Policy, Without
 from mt3x.music.timegrid import floor_to_steps
 from mt3x.runtime.grammar import Grammatical
 from mt3x.runtime.mesh import SEGMENTS, share_segments
@@ -36,7 +36,8 @@ from mt3x.runtime.slots import (
     fill,
     resized,
 )
-from mt3x.tokens.vocabulary import EOS_ID, build_codec
+from mt3x.tokens.codec import Codec, Event
+from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
 
 DTYPES = (*NETWORK_DTYPES, "int8")
 """Types in which the engine can compute."""
@@ -328,13 +329,31 @@ def _encoder_params(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policy(config: TranscriptionConfig) -> Policy:
-    if config.search == "beam":
-        return Beam(config.beam_size)
-    if config.search == "greedy":
-        return Greedy()
     codec = build_codec(config.vocabulary)
-    last_step = int(floor_to_steps(config.segment_seconds, codec.steps_per_second))
-    return Grammatical(codec, config.spec, last_step, config.network.vocab_size)
+    if config.search == "beam":
+        policy = Beam(config.beam_size)
+    elif config.search == "greedy":
+        policy = Greedy()
+    else:
+        last_step = int(floor_to_steps(config.segment_seconds, codec.steps_per_second))
+        policy = Grammatical(codec, config.spec, last_step, config.network.vocab_size)
+    return Without(policy, _forbidden_ids(config, codec)) if config.instruments else policy
+
+
+def _forbidden_ids(config: TranscriptionConfig, codec: Codec) -> tuple[int, ...]:
+    """What would write an instrument that does not play: its program, or the pitches of all, or drums."""
+    is_forbidden = {
+        "program": lambda value: value not in config.programs,
+        "pitch": lambda value: not config.programs,
+        "drum": lambda value: not config.has_drums,
+    }
+    return tuple(
+        NUM_SPECIAL_IDS + codec.encode_event(Event(kind.type, value))
+        for kind in codec.event_ranges
+        if kind.type in is_forbidden
+        for value in range(kind.min_value, kind.max_value + 1)
+        if is_forbidden[kind.type](value)
+    )
 
 
 def _before_end(ids: np.ndarray) -> np.ndarray:

@@ -74,7 +74,8 @@ class HeardNotes:
         self._decided = 0  # frames of the recording about which nothing changes any more
         self._last: tuple[Segment, Heard | None] | None = None
         self._open: dict[int, tuple[float, int, int]] = {}  # by pitch: start, velocity, program
-        self._players = Players()
+        self._programs, self._has_drums = config.programs, config.has_drums
+        self._players = Players(config.programs)
         self._begun: dict[tuple[bool, int], float] = {}  # by is_drum and pitch: the last beginning
         self._rows: list[_Row] = []
 
@@ -107,8 +108,10 @@ class HeardNotes:
             for pitch in list(self._open):
                 self._end(pitch, self._decided / self._fps)
         else:
-            self._strike_drums(heard, segment.first_frame, end)
-            self._follow_pitches(heard, segment.first_frame, end)
+            if self._has_drums:
+                self._strike_drums(heard, segment.first_frame, end)
+            if self._programs:
+                self._follow_pitches(heard, segment.first_frame, end)
         self._decided = end
 
     def _strike_drums(self, heard: Heard, first_frame: int, end: int) -> None:
@@ -174,15 +177,19 @@ class Players:
     The head judges each segment's notes for themselves and would scatter a flute over all that sounds like
     one. A note's logits are added to the logarithm of how often programs were chosen before, up to a few
     times: what has played for long is no likelier than what came in later.
+
+    programs: those that may play.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
+        self._may_play = np.isin(np.arange(NUM_PROGRAMS), list(programs))
         self._counts = np.zeros(NUM_PROGRAMS)
         self._unheard = np.full(NUM_PROGRAMS, _UNHEARD_NOTES)
         self._unheard[list(_COMMON_PROGRAMS)] = _UNHEARD_COMMON_NOTES
 
     def choose(self, logits: np.ndarray) -> int:
         """The program of the next note, from its logits [128]."""
+        logits = np.where(self._may_play, logits, -np.inf)
         logits, counts, unheard = (
             x.reshape(-1, PROGRAMS_PER_CLASS) for x in (logits, self._counts, self._unheard)
         )

@@ -22,7 +22,7 @@ import numpy as np
 from mt3x.audio.logmel import SpectrogramConfig, log_mel
 from mt3x.audio.overtones import MOMENTS, PATCH_SHAPE, overtone_patches
 from mt3x.model.frame_head import NUM_PITCHES, FrameHead
-from mt3x.model.note_head import Judgement, NoteHead
+from mt3x.model.note_head import NUM_PROGRAMS, Judgement, NoteHead
 from mt3x.model.transformer import Transformer
 from mt3x.music.instruments import PROGRAMS_PER_CLASS
 from mt3x.runtime.presets import TranscriptionConfig
@@ -311,7 +311,8 @@ def name_instruments(
     """Programs of a segment's notes that were written as tokens: int32 [N].
 
     A note keeps its program where that is of the class that the head hears, or of one that the head takes for
-    almost as likely, and takes the likeliest of the heard class elsewhere; drums keep theirs.
+    almost as likely, and takes the likeliest of the heard class elsewhere; drums keep theirs. Only programs
+    that may play (`config.programs`) are heard.
 
     Args:
       params: the network's, with the note head's; the decoder's are not needed.
@@ -332,6 +333,7 @@ def name_instruments(
         places = Places(*(jnp.asarray(column)[jnp.newaxis] for column in columns))
         counted = np.array([num_frames], np.int32)
         logits = np.array(_program_logits(config, params, samples[np.newaxis], counted, places))
+        logits[..., ~np.isin(np.arange(NUM_PROGRAMS), config.programs)] = -np.inf
         by_class = logits[0, : len(some)].reshape(len(some), -1, PROGRAMS_PER_CLASS)
         scores = np.logaddexp.reduce(by_class, axis=2)
         scores[np.arange(len(some)), said] += _TOKENS_SAY_NATS

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import SMALL, TransformerConfig
-from mt3x.music.instruments import Granularity
+from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
@@ -31,6 +31,7 @@ class TranscriptionConfig:
         heard in the encoder's frames, and no tokens are written (`runtime.hearing`; needs a note head).
       merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
         off.
+      instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
       note_head_width: of the head that hears notes in the encoder's frames (`runtime.hearing`); 0 for none,
         as in MT3: then the tokens say everything.
     """
@@ -45,6 +46,7 @@ class TranscriptionConfig:
     search: SearchName = "greedy"
     beam_size: int = 1
     merge_restrikes_seconds: float = 0.0
+    instruments: tuple[int, ...] = ()
     note_head_width: int = 0
 
     def __post_init__(self):
@@ -56,6 +58,9 @@ class TranscriptionConfig:
                 f"merge_restrikes_seconds is {self.merge_restrikes_seconds}; it must be 0 or more, and 0 "
                 "merges nothing"
             )
+        for instrument in self.instruments:
+            if not 0 <= instrument <= DRUMS:
+                raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
         if self.note_head_width < 0 or self.note_head_width % 4:
             raise ValueError(f"note_head_width is {self.note_head_width}; it must be a multiple of 4, or 0")
         if self.search not in get_args(SearchName):
@@ -71,6 +76,16 @@ class TranscriptionConfig:
                 f"the network has {self.network.vocab_size} token embeddings, but its vocabulary needs "
                 f"{rows}; set network.vocab_size to {rows}, or vocabulary to that of the weights"
             )
+
+    @property
+    def programs(self) -> tuple[int, ...]:
+        """The programs that may play; () where only drums do."""
+        return tuple(p for p in self.instruments or range(DRUMS) if p != DRUMS)
+
+    @property
+    def has_drums(self) -> bool:
+        """Whether drums may play."""
+        return not self.instruments or DRUMS in self.instruments
 
     @property
     def segment_samples(self) -> int:

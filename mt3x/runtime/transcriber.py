@@ -20,6 +20,7 @@ from mt3x.audio.ahead import read_recordings
 from mt3x.audio.live import audio_seconds, from_blocks
 from mt3x.audio.load import AudioError, from_array, stream_audio
 from mt3x.audio.segments import iter_segments
+from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
 from mt3x.runtime.collector import NoteCollector
 from mt3x.runtime.engine import Engine, Segment
@@ -44,6 +45,7 @@ def load(
     preset: str | None = None,
     search: SearchName | None = None,
     merge_restrikes_seconds: float | None = None,
+    instruments: str | Iterable[str | int] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
     mt3_compatible: bool = False,
@@ -55,13 +57,18 @@ def load(
         package.
       preset: the settings of a checkpoint that carries no `config.json`: "mt3" or "ismir2021".
       search, merge_restrikes_seconds: instead of the model's own; see `TranscriptionConfig`.
+      instruments: what plays, if you know: "piano, flute, drums" (`music.instruments.parse_instruments`).
       batch_size, dtype, mt3_compatible: see `Transcriber`.
 
     Raises:
       ValueError: no such model, a broken checkpoint (`CheckpointError`), or a bad option.
     """
     config, params, name = resolve_model(name_or_path, preset)
-    changes = {"search": search, "merge_restrikes_seconds": merge_restrikes_seconds}
+    changes = {
+        "search": search,
+        "merge_restrikes_seconds": merge_restrikes_seconds,
+        "instruments": None if instruments is None else parse_instruments(instruments),
+    }
     config = dataclasses.replace(config, **{key: new for key, new in changes.items() if new is not None})
     return Transcriber(config, params, name, batch_size, mt3_compatible, dtype)
 

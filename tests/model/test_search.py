@@ -11,7 +11,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mt3x.model.config import TINY
-from mt3x.model.policies import Beam, Greedy, Sampling
+from mt3x.model.policies import Beam, Greedy, Sampling, Without
 from mt3x.model.search import continue_search, finish_search, search, start_search
 from mt3x.model.transformer import Transformer, shift_right
 
@@ -49,6 +49,18 @@ def test_one_beam_is_not_greedy():
     one_beam = search_markov(Beam(1), MARKOV["table"]).ids
     greedy = search_markov(Greedy(), MARKOV["table"]).ids
     assert 0 < int((one_beam != greedy).any(axis=1).sum()) < len(greedy)
+
+
+@pytest.mark.parametrize("policy", [Greedy(), Beam(1), Beam(3)])
+def test_forbidden_ids_are_not_written_and_change_the_rest_as_if_impossible(policy):
+    free = search_markov(policy, MARKOV["table"])
+    written = np.unique(free.ids)
+    forbidden = int(written[written > 1][0])
+    limited = search_markov(Without(policy, (forbidden,)), MARKOV["table"])
+    impossible = MARKOV["table"].copy()
+    impossible[..., forbidden] = -1e9
+    np.testing.assert_array_equal(limited.ids, search_markov(policy, impossible).ids)
+    assert not (np.asarray(limited.ids) == forbidden).any()
 
 
 def test_row_of_a_batch_equals_the_row_alone():

@@ -3,12 +3,14 @@ import pytest
 
 from mt3x.music.instruments import (
     CLASS_NAMES,
+    DRUMS,
     PROGRAM_NAMES,
     SLAKH_CLASSES,
     URMP_INSTRUMENTS,
     Granularity,
     apply_granularity,
     map_programs,
+    parse_instruments,
     program_name,
     slakh_class_to_program_and_is_drum,
     urmp_instrument_to_program,
@@ -83,3 +85,32 @@ def test_urmp_instruments_are_named_by_their_abbreviation():
 def test_unknown_urmp_instrument_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown URMP instrument 'kz'.*vn.*fl"):
         urmp_instrument_to_program("kz")
+
+
+def test_instruments_are_named_as_general_midi_slakh_and_people_do():
+    assert parse_instruments("Acoustic Grand Piano,electric bass, sax ,DRUMS") == (0, 33, 65, DRUMS)
+    assert parse_instruments(["Violin", 41, "cello"]) == (40, 41, 42)
+
+
+def test_an_instrument_that_is_named_twice_is_listed_once():
+    assert parse_instruments("flute, 73, flute, piano") == (73, 0)
+
+
+@pytest.mark.parametrize("program", range(128))
+def test_every_program_is_found_by_its_name(program):
+    assert parse_instruments([program_name(program)]) == (program,)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("violn", r"'violn' is no instrument; name those of General MIDI \(violin, "),
+        ("129", "'129' is no instrument"),
+        ("-1", "'-1' is no instrument"),
+        ("piano,", "'' is no instrument"),
+        ([], "no instrument is named"),
+    ],
+)
+def test_what_is_no_instrument_is_named(names, message):
+    with pytest.raises(ValueError, match=message):
+        parse_instruments(names)

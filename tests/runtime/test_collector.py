@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.music.instruments import DRUMS
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
 from mt3x.music.timegrid import segment_start_seconds
 from mt3x.runtime.collector import NoteCollector
@@ -330,3 +331,16 @@ def test_renamed_notes_come_out_of_a_stream_as_of_the_whole():
     streamed = np.concatenate([*streamed, collector.notes()[0]])
     assert sorted(streamed["program"].tolist()) == [40, 42]
     assert sorted(streamed["end"].tolist()) == [0.5, 2.0]
+
+
+def test_a_note_of_no_instrument_that_plays_goes_to_the_first_that_does():
+    config = dataclasses.replace(CONFIG, instruments=(DRUMS, 73, 40))
+    segment = ids(
+        TIE, shift(10), ON, pitch(60), ("program", 40), pitch(62), ("drum", 38), shift(50), OFF, pitch(62)
+    )
+    notes = np.concatenate(collect([segment], config))
+    assert sorted(notes[["pitch", "program", "is_drum"]].tolist()) == [
+        (38, 0, True),
+        (60, 73, False),
+        (62, 40, False),
+    ]

@@ -7,6 +7,7 @@ import pytest
 from mt3x.audio.logmel import log_mel
 from mt3x.model.search import Beam, Greedy, search
 from mt3x.model.transformer import Transformer
+from mt3x.music.instruments import DRUMS
 from mt3x.runtime import engine as engine_module
 from mt3x.runtime import slots
 from mt3x.runtime.engine import Engine, Segment
@@ -64,6 +65,25 @@ def test_the_grammatical_search_writes_only_valid_events(small_model, segments):
         indexes = vocabulary.decode(ids)
         steps = indexes[(indexes >= 0) & (indexes <= codec.max_shift_steps)]
         assert (np.diff(steps) > 0).all() and (indexes == tie).sum() <= 1
+
+
+@pytest.mark.parametrize("search", ["greedy", "beam", "grammar"])
+@pytest.mark.parametrize("instruments", [(40,), (0, DRUMS), (DRUMS,)])
+def test_only_instruments_that_play_are_written(small_model, segments, search, instruments):
+    config = dataclasses.replace(small_model[0], search=search, instruments=instruments)
+    codec = build_codec(config.vocabulary)
+    vocabulary = vocabulary_from_codec(codec)
+    events = [
+        codec.decode_event_index(int(index))
+        for _, ids in Engine(config, small_model[1], batch_size=4).decode(segments)
+        for index in vocabulary.decode(ids)
+        if index >= 0
+    ]
+    assert {event.value for event in events if event.type == "program"} <= set(config.programs)
+    types = {event.type for event in events}
+    assert types >= ({"pitch"} if config.programs else {"drum"})
+    assert config.programs or "pitch" not in types
+    assert config.has_drums or "drum" not in types
 
 
 def test_silent_segments_pass_without_the_network(engine, segments, reference_ids):

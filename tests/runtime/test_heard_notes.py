@@ -1,10 +1,13 @@
 """Notes from what is heard in overlapping segments, by hand: frames of 16 ms, segments of 24 frames."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
+from mt3x.music.instruments import DRUMS
 from mt3x.runtime.engine import Segment
 from mt3x.runtime.heard_notes import DRUM_SECONDS, HeardNotes, Players, edge_frames
 from mt3x.runtime.hearing import Heard
@@ -181,3 +184,21 @@ def test_what_came_in_late_is_as_likely_as_what_plays_for_long():
     for _ in range(8):
         players.choose(logits(p40=20))
     assert players.choose(logits(p0=9, p40=9.1)) == 40
+
+
+def test_programs_that_do_not_play_are_not_chosen():
+    assert Players([40, 73]).choose(logits(p0=20, p73=3)) == 73
+    assert Players([41]).choose(logits(p0=20)) == 41
+
+
+def test_only_instruments_that_play_are_written():
+    part = heard(notes=[(2, 60, 0.9, 0, 64)], active=[(60, 3, 9)], drums=[(4, 38, 0.9)])
+
+    def played(*instruments):
+        collector = HeardNotes(dataclasses.replace(CONFIG, instruments=instruments))
+        collector.add(segment(0), part)
+        return [(int(n["program"]), bool(n["is_drum"])) for n in collector.notes()[0]]
+
+    assert played() == played(0, DRUMS) == [(0, False), (0, True)]
+    assert played(40) == [(40, False)]
+    assert played(DRUMS) == [(0, True)]

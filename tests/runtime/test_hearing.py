@@ -184,6 +184,12 @@ def test_it_names_notes_that_were_written_and_keeps_programs_within_the_class_an
     assert programs.tolist() == heard["program"].tolist()
 
 
+def test_only_programs_that_play_are_heard_in_notes_that_were_written(fresh):
+    notes = make_notes([0.05, 0.1], [0.3, 0.3], [60, 64])
+    config = dataclasses.replace(CONFIG, instruments=(41, 60))
+    assert set(name_instruments(fresh, config, play(notes), 63, notes).tolist()) <= {41, 60}
+
+
 def test_more_notes_than_it_sees_at_once_and_none_at_all(fresh):
     one = make_notes([0.05], [0.3], 60)
     many = np.concatenate([one] * (MAX_PLACES + 5))

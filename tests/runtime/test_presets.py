@@ -23,6 +23,7 @@ UNUSUAL = TranscriptionConfig(
     search="beam",
     beam_size=4,
     merge_restrikes_seconds=0.1,
+    instruments=(0, 128),
 )
 
 
@@ -68,6 +69,7 @@ def test_a_segment_has_its_length_in_samples_and_seconds():
         ({"beam_size": 0}, "beam_size is 0; it must be at least 1"),
         ({"merge_restrikes_seconds": -1.0}, "merge_restrikes_seconds is -1.0; it must be 0 or more, and 0"),
         ({"merge_restrikes_seconds": float("nan")}, "merge_restrikes_seconds is nan; it must be 0 or more"),
+        ({"instruments": (0, 129)}, "instruments has 129; it may hold 0 to 127, and 128 for drums"),
         ({"search": "best"}, "search is 'best'; choose one of greedy, grammar, beam"),
         (
             {"network": dataclasses.replace(SMALL, vocab_size=1664)},

@@ -194,6 +194,7 @@ def test_load_changes_what_is_asked_and_refuses_what_is_not_there(small_model, s
     loaded = mt3x.load(small_model_folder, search="beam")
     assert loaded.config.search == "beam" and loaded.name == str(small_model_folder)
     assert mt3x.load(small_model_folder).config == small_model[0]
+    assert mt3x.load(small_model_folder, instruments="drums, piano").config.instruments == (128, 0)
     with pytest.raises(ValueError, match="search is 'fast'; choose one of greedy, grammar, beam"):
         mt3x.load(small_model_folder, search="fast")  # pyright: ignore
     with pytest.raises(ValueError, match="batch_size is 0"):
