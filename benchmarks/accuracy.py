@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --scores openscore.npz [--sets challenge25,piano] [--soundfonts FluidR3_GM]
                                   [--real FOLDER] [--model FOLDER] [--search NAME] [--dtype NAME]
-                                  [--pieces N] [--work FOLDER] [--json FILE]
+                                  [--pieces N] [--work FOLDER] [--json FILE] [--known_instruments]
 
 Every set of `mt3x synthesize` with a soundfont that training hears (FluidR3_GM) and one that it never does
 (TimGM6mb), as many excerpts of each as `--pieces` says; `--pieces 0` is all of them. `--work` keeps the sets.
@@ -12,11 +12,13 @@ onset_seconds, offset_seconds, pitch, velocity.
 The table has the columns of `COLUMNS`, all of `mt3x.metrics`: means over excerpts, two of them with a 95 %
 interval (bootstrap over excerpts; those of `quartet` are five from each of eight pieces, so its interval is
 too narrow). CPU time includes reading the audio; the first excerpt of a set is transcribed once before, as
-then programs are compiled.
+then programs are compiled. With `--known_instruments` each excerpt's model is told what plays in it
+(`mt3x transcribe --instruments`), and CPU time includes loading and compiling that.
 """
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import json
 import sys
@@ -34,7 +36,7 @@ from mt3x.data.test_sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS, read_man
 from mt3x.metrics.instruments import multi_onset_scores
 from mt3x.metrics.report import Decoding, report
 from mt3x.metrics.summary import summarize
-from mt3x.music.instruments import Granularity
+from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
 
@@ -129,6 +131,12 @@ def real_clips(folder: Path) -> Iterator[Clip]:
         yield Clip(table.stem, recording, make_notes(onset, offset, pitch, np.maximum(velocity, 1)))
 
 
+def instruments_of(notes: np.ndarray) -> list[int]:
+    """The programs that play, and `DRUMS`."""
+    programs = np.unique(notes["program"][~notes["is_drum"]]).tolist()
+    return [*programs, DRUMS] if notes["is_drum"].any() else programs
+
+
 def score(reference: np.ndarray, estimate: np.ndarray, decoding: Decoding | None = None) -> dict[str, Any]:
     """The report of one piece, and the multi-onset scores by class with it."""
     scores = report(reference, estimate, decoding)
@@ -172,14 +180,19 @@ def main() -> int:
     parser.add_argument("--search", help="greedy, grammar or beam; the model's own without")
     parser.add_argument("--dtype", help="float32, bfloat16 or int8; what suits the device without")
     parser.add_argument("--keep_restrikes", action="store_true", help="do not merge quickly repeated notes")
+    parser.add_argument("--known_instruments", action="store_true", help="tell the model what plays")
     args = parser.parse_args()
 
     import mt3x
 
-    restrikes = 0.0 if args.keep_restrikes else None
-    transcriber = mt3x.load(
-        args.model, search=args.search, dtype=args.dtype, merge_restrikes_seconds=restrikes
+    load = functools.partial(
+        mt3x.load,
+        args.model,
+        search=args.search,
+        dtype=args.dtype,
+        merge_restrikes_seconds=0.0 if args.keep_restrikes else None,
     )
+    whole = load()
     with tempfile.TemporaryDirectory() as temporary:
         try:
             sets = prepare_clips(args, args.work or Path(temporary))
@@ -188,9 +201,14 @@ def main() -> int:
         table = {}
         print_head(["set", "pieces"], ["CPU s / audio s", "x real time"])
         for name, clips in sets.items():
-            transcriber.transcribe(clips[0].audio)
+            whole.transcribe(clips[0].audio)
             reports, seconds, cpu, wall = {}, 0.0, -time.process_time(), -time.perf_counter()
-            found = {clip.name: transcriber.transcribe(clip.audio) for clip in clips}
+            found = {}
+            for clip in clips:
+                transcriber = (
+                    load(instruments=instruments_of(clip.notes)) if args.known_instruments else whole
+                )
+                found[clip.name] = transcriber.transcribe(clip.audio)
             cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
             for clip in clips:
                 result = found[clip.name]
