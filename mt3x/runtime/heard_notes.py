@@ -178,12 +178,14 @@ class Players:
     one. A note's logits are added to the logarithm of how often programs were chosen before, up to a few
     times: what has played for long is no likelier than what came in later.
 
-    programs: those that may play.
+    programs: those that may play; fewer than all are known to play, and count as heard from the first note on.
     """
 
     def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
         self._may_play = np.isin(np.arange(NUM_PROGRAMS), list(programs))
         self._counts = np.zeros(NUM_PROGRAMS)
+        if not self._may_play.all():
+            self._counts[self._may_play] = _ENOUGH_NOTES
         self._unheard = np.full(NUM_PROGRAMS, _UNHEARD_NOTES)
         self._unheard[list(_COMMON_PROGRAMS)] = _UNHEARD_COMMON_NOTES
 

@@ -191,6 +191,12 @@ def test_programs_that_do_not_play_are_not_chosen():
     assert Players([41]).choose(logits(p0=20)) == 41
 
 
+def test_what_is_known_to_play_needs_no_past():
+    known = Players([40, 41])
+    assert [known.choose(logits(p40=9)) for _ in range(8)] == [40] * 8
+    assert known.choose(logits(p40=9, p41=9.5)) == 41
+
+
 def test_only_instruments_that_play_are_written():
     part = heard(notes=[(2, 60, 0.9, 0, 64)], active=[(60, 3, 9)], drums=[(4, 38, 0.9)])
 
