@@ -111,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     for job in jobs:
         if job.is_done() and not args.overwrite:
             skipped += 1
-            _say(args, f"{shown(job.recording)}: skipped, {shown(job.outputs[0])} is up to date (--overwrite does it again)")
+            reason = f"{shown(job.outputs[0])} is up to date (--overwrite does it again)"
+            _say(args, f"{shown(job.recording)}: skipped, {reason}")
         elif refusal := why_unwritable(job.outputs[0].parent):
             failed += 1
             complain(f"{shown(job.recording)}: cannot write to {shown(job.outputs[0].parent)}: {refusal}")

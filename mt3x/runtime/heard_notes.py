@@ -178,7 +178,7 @@ class Players:
     one. A note's logits are added to the logarithm of how often programs were chosen before, up to a few
     times: what has played for long is no likelier than what came in later.
 
-    programs: those that may play; fewer than all are known to play, and count as heard from the first note on.
+    programs: those that may play; fewer than all are known to play, and count as heard from the first note.
     """
 
     def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
