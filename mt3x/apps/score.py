@@ -119,6 +119,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     """What the output's files hold, in order; None where a wrong command line or model was complained of."""
+    if args.instruments and args.input.suffix.lower() in (*MIDI_SUFFIXES, *NOTATION_SUFFIXES):
+        complain(f"--instruments is for recordings; {shown(args.input)} names its own")
+        return None
     if args.input.suffix.lower() in NOTATION_SUFFIXES:
         return _from_notation(args, suffix)
     from mt3x.score.notation import Hints, notate

@@ -173,6 +173,11 @@ def test_pages_are_numbered_where_there_are_several(folder, capsys):
         (["scale.mid", "-o", "a.mxl", "--key", "D#"], 2, "key signature has 9 fifths"),
         (["scale.mxl", "-o", "a.mid", "--title", "T"], 2, "--title is for recordings and MIDI"),
         (["scale.mei", "-o", "a.mid", "--tempo", "90"], 2, "--tempo is for recordings and MIDI"),
+        (
+            ["scale.mid", "-o", "a.mxl", "--instruments", "piano"],
+            2,
+            "--instruments is for recordings; scale.mid",
+        ),
         (["scale.mid", "-o", "scale.mid/a.mxl"], 2, "cannot write to scale.mid"),
     ],
 )
