@@ -1,4 +1,4 @@
-"""Performances whose beats are known: excerpts of scores, with rubato, rolled chords, pedal and errors.
+"""Performances whose beats are known: excerpts of scores or exercises, with rubato, rolls, pedal and errors.
 
 Times of scores are in quarters. A time signature of n/d has beats of one unit 4/d, or of three where n is a
 multiple of three above three: 6/8 has two beats, 3/4 and 3/8 three, 2/2 two. Tempo is drawn for beats.
@@ -119,6 +119,53 @@ def beats_of_bars(
             columns.append((offset + beat * size, beat == 0 and not is_pickup, usual, is_compound))
     beats, is_downbeat, beats_per_measure, is_compound = map(np.array, zip(*columns, strict=True))
     return beats, is_downbeat, beats_per_measure, is_compound
+
+
+def draw_exercise(rng: np.random.Generator) -> MetricalScore:
+    """A piece as beginners play: a scale, chord or stroll in one rhythm, over a bass, chords or nothing."""
+    size, is_compound = ((2, False), (3, False), (4, False), (2, True), (3, True))[rng.integers(5)]
+    beat, bars = 1.5 if is_compound else 1.0, 40
+    beats = beat * np.arange(size * bars + 1)
+    ways = ([0.0], [0.0, 1.0], [0.0, 0.5, 1.0]) if is_compound else ([0.0], [0.0, 0.5], [0.0, 0.75])
+    chosen = rng.integers(len(ways), size=1 if rng.random() < 0.5 else size)
+    pattern = np.concatenate([i * beat + np.array(ways[chosen[i % len(chosen)]]) for i in range(size)])
+    onset = (beats[:-1:size, None] + pattern).ravel()
+    index = np.arange(len(onset))
+    walk = np.abs(np.cumsum(rng.integers(-2, 3, len(onset)))) % 14
+    top = int(rng.integers(4, 9))
+    degree = (index % top, top - np.abs(index % (2 * top) - top), np.array([0, 2, 4, 7])[index % 4], walk)
+    roots = np.tile(rng.choice([0, 3, 4, 5], int(rng.choice([1, 2, 4, 8]))), bars)[:bars]
+    melody = degree[rng.integers(4)] + (rng.random() < 0.5) * np.repeat(roots, len(pattern))
+    rows: list[np.ndarray] = [
+        np.stack([onset, np.append(onset[1:], beats[-1]), 60 + _of_scale(melody), 0 * onset], axis=1)
+    ]
+    bass, other = beats[:-1:size], np.delete(beats[:-1], slice(None, None, size))
+    way = rng.integers(5)
+    if way in (1, 2):  # held, or struck before the chords
+        ends = bass + (size if way == 1 else 1) * beat
+        rows.append(np.stack([bass, ends, 36 + _of_scale(roots), 0 * bass + 1], axis=1))
+    if way >= 2:
+        at = beats[:-1] if way == 3 else bass if way == 4 else other
+        length = size * beat if way == 4 else beat
+        root = roots[(at // (size * beat)).astype(int)]
+        for third in (0, 2, 4):
+            rows.append(np.stack([at, at + length, 48 + _of_scale(root + third), 0 * at + 1], axis=1))
+    notes = np.concatenate(rows)
+    same = np.ones(len(beats), np.int64)
+    is_downbeat = np.arange(len(beats)) % size == 0
+    return MetricalScore(
+        "exercise",
+        notes[np.lexsort((notes[:, 2], notes[:, 0]))],
+        beats,
+        is_downbeat,
+        size * same,
+        is_compound * same,
+    )
+
+
+def _of_scale(degree: np.ndarray) -> np.ndarray:
+    """Semitones above the first note of a major scale."""
+    return 12 * (degree // 7) + np.array([0, 2, 4, 5, 7, 9, 11])[degree % 7]
 
 
 def perform(score: MetricalScore, rng: np.random.Generator, seconds: float) -> Performance | None:

@@ -1,10 +1,11 @@
-"""A small network that tells from the notes around an event whether it is a beat, and a downbeat.
+"""A small network that tells from the notes around an event whether it is a beat, and a downbeat, and what
+the metre of the piece is.
 
 An event is what is struck together (`mt3x.score.beat_salience.onset_events`). Besides its own notes it is
-told what is struck at fixed times before and after it, and how often such distances occur around. Residual
-dilated convolutions over events join that. The network is written for any array library with NumPy's
-functions: NumPy runs it, JAX trains it. Moments without an event are held for beats with probability
-`SILENT_BEAT`.
+told what is struck at fixed times before and after it, how often such distances occur around, and how much
+comes again after them. Residual dilated convolutions over events join that. The network is written for any
+array library with NumPy's functions: NumPy runs it, JAX trains it. Moments without an event are held for
+beats with probability `SILENT_BEAT`.
 """
 
 import functools
@@ -19,29 +20,39 @@ from mt3x.score.beat_salience import depth_of_bass, harmony_change, onset_events
 
 DILATIONS = (1, 2, 4, 8, 16, 32)
 TAPS = (-2, -1, 0, 1, 2)
-LAG_SECONDS = np.geomspace(0.15, 2.4, 33)
-"""Distances in time at which other events are looked for: an eighth of an octave apart."""
+LAG_SECONDS = np.geomspace(0.15, 4.8, 61)
+"""Distances in time at which other events are looked for: a twelfth of an octave apart."""
+METRES = ((2, False), (3, False), (4, False), (2, True), (3, True), (4, True))
+"""What the network tells apart: beats in a bar, and whether they fall into three."""
 
 SILENT_BEAT = 0.03
+METRE_WEIGHT = 4.0
+"""How much the logarithm of a metre's probability counts beside those of the many downbeats of a piece."""
+
 _OWN_FEATURES = 36
-NUM_FEATURES = _OWN_FEATURES + 3 * len(LAG_SECONDS)
+NUM_FEATURES = _OWN_FEATURES + 4 * len(LAG_SECONDS)
 
 _LONGEST_SECONDS = 2.0
-_AROUND_SECONDS = 5.0
+_AROUND_SECONDS = 8.0
+_ENOUGH_EVENTS = 32
+_LOWEST_BIT = 28
+"""The pitch of the first of 64 bits; lower and higher ones have the outer bits."""
 _KICKS, _SNARES = (35, 36), (37, 38, 39, 40)
 
 
-def hear_beats(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of a beat, and of a downbeat where there is a beat, by the network that comes with mt3x.
+def hear_beats(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+    """What the network that comes with mt3x says of a piece.
 
-    Both are float64 [num_frames].
+    Returns:
+      probabilities of a beat float64 [num_frames], of a downbeat where there is a beat float64 [num_frames],
+      and for each number of beats in a bar what is added to its prior.
 
     Args:
       notes: `NOTE_DTYPE` [N], sorted by start, at least one.
     """
     times, _ = onset_events(notes)
     logits = beat_logits(shipped_params(), event_features(notes)).astype(np.float64)
-    at_events = 1 / (1 + np.exp(-logits))
+    at_events = 1 / (1 + np.exp(-logits[:, :2]))
     beat, downbeat = np.full(num_frames, SILENT_BEAT), np.full(num_frames, 0.3)
     frame = np.minimum(np.rint(times * FRAMES_PER_SECOND).astype(np.int64), num_frames - 1)
     for offset, share in ((0, 1.0), (-1, 0.6), (1, 0.6)):
@@ -49,7 +60,19 @@ def hear_beats(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarr
         np.maximum.at(beat, at, share * at_events[:, 0])
     for offset in (-1, 1, 0):
         downbeat[np.clip(frame + offset, 0, num_frames - 1)] = at_events[:, 1]
-    return beat, downbeat
+    return beat, downbeat, _bars(logits[:, 2:])
+
+
+def _bars(metre_logits: np.ndarray) -> dict[int, float]:
+    """Of logits [E, M], what they add to the prior of each number of beats in a bar."""
+    mean = metre_logits.mean(0)
+    log_metre = mean - np.logaddexp.reduce(mean)
+    weight = METRE_WEIGHT * min(len(metre_logits) / _ENOUGH_EVENTS, 1.0)
+    sizes = np.array([size for size, _ in METRES])
+    return {
+        size: weight * float(np.logaddexp.reduce(log_metre[sizes == size]))
+        for size in sorted({*sizes.tolist()})
+    }
 
 
 @functools.cache
@@ -68,7 +91,10 @@ def event_features(notes: np.ndarray) -> np.ndarray:
     times, event = onset_events(notes)
     own = _own_features(notes, times, event)
     accent = 0.3 + 0.5 * own[:, 7] + 0.3 * own[:, 1] + 0.3 * np.clip(own[:, 5] + 1, 0, 2)
-    return np.concatenate([own, _lag_features(times, accent)], axis=1)
+    pitches = np.zeros(len(times), np.uint64)
+    bits = np.uint64(1) << np.clip(notes["pitch"] - _LOWEST_BIT, 0, 63).astype(np.uint64)
+    np.bitwise_or.at(pitches, event, bits)
+    return np.concatenate([own, _lag_features(times, accent.astype(np.float32), pitches)], axis=1)
 
 
 def _own_features(notes: np.ndarray, times: np.ndarray, event: np.ndarray) -> np.ndarray:
@@ -101,38 +127,68 @@ def _own_features(notes: np.ndarray, times: np.ndarray, event: np.ndarray) -> np
     return own
 
 
-def _lag_features(times: np.ndarray, accent: np.ndarray) -> np.ndarray:
-    """Accents at each lag before and after an event, and how usual the lag is around it: float32 [E, 3L]."""
+def _lag_features(times: np.ndarray, accent: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Accents at each lag before and after an event, how usual the lag is around it, and how much of what is
+    struck comes again after it: float32 [E, 4L].
+
+    Args:
+      accent: float32 [E].
+      pitches: uint64 [E], a bit for each pitch.
+    """
     frame = np.rint(times * FRAMES_PER_SECOND).astype(np.int64)
     lags = np.rint(LAG_SECONDS * FRAMES_PER_SECOND).astype(np.int64)
-    reach = int(lags[-1]) + 2
+    # A lag means anything up to halfway to its neighbours, a frame at least.
+    halves = np.maximum(np.rint(lags * (LAG_SECONDS[1] / LAG_SECONDS[0] - 1) / 2).astype(np.int64), 1)
+    reach = int(lags[-1] + halves[-1])
     track = np.zeros(frame[-1] + 2 * reach + 1, np.float32)
+    struck = np.zeros(len(track), np.uint64)
     np.maximum.at(track, frame + reach, accent)
-    wide = np.maximum(track, 0.7 * np.maximum(np.roll(track, 1), np.roll(track, -1)))
-    at = frame[:, None] + reach
-    before, after = wide[at - lags], wide[at + lags]
-    pairs = np.minimum(before, accent[:, None].astype(np.float32))
-    total = np.concatenate([np.zeros((1, len(lags)), np.float32), np.cumsum(pairs, axis=0)])
+    np.bitwise_or.at(struck, frame + reach, pitches)
+    at = frame + reach
+    before, after, again = np.zeros((3, len(times), len(lags)), np.float32)
+    size = np.bitwise_count(pitches).astype(np.float32)
+    for half in np.unique(halves).tolist():
+        wide, wide_struck = track.copy(), struck.copy()
+        for shift in range(1, half + 1):
+            for side in (-shift, shift):
+                np.maximum(wide, (1 - 0.3 * shift / half) * np.roll(track, side), out=wide)
+                wide_struck |= np.roll(struck, side)
+        for column in np.flatnonzero(halves == half).tolist():
+            before[:, column] = wide[at - lags[column]]
+            after[:, column] = wide[at + lags[column]]
+            again[:, column] = np.bitwise_count(pitches & wide_struck[at - lags[column]]) / size
+    usual = _around(times, np.minimum(before, accent[:, None]))
+    usual = 2 * (usual / (usual.mean(1, keepdims=True) + np.float32(1e-3)) - 1)
+    again = _around(times, again)
+    again = 2 * (again / (again.mean(1, keepdims=True) + np.float32(0.02)) - 1)
+    return np.concatenate([before, after, usual, again], axis=1).astype(np.float32)
+
+
+def _around(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means of rows over the events at most `_AROUND_SECONDS` away: float32 [E, L]."""
+    total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     begin = np.searchsorted(times, times - _AROUND_SECONDS)
     end = np.searchsorted(times, times + _AROUND_SECONDS, side="right")
-    usual = (total[end] - total[begin]) / (end - begin)[:, None].astype(np.float32)
-    usual = 2 * (usual / (usual.mean(1, keepdims=True) + np.float32(1e-3)) - 1)
-    return np.concatenate([before, after, usual], axis=1).astype(np.float32)
+    return ((total[end] - total[begin]) / (end - begin)[:, None]).astype(np.float32)
 
 
 def beat_logits(params: Mapping[str, Any], features: Any, xp: Any = np) -> Any:
-    """Logits of (beat, downbeat if it is a beat): float32 [..., E, 2] of features [..., E, NUM_FEATURES].
+    """Logits of (beat, downbeat if it is a beat, each of `METRES`): float32 [..., E, 2 + M] of features.
+
+    A metre belongs to the piece: its logits are the mean over events.
 
     Args:
       params: "input" [features, width], "mix" [layers, taps, width, width], "out" [layers, width, width],
-        "head" [width, 2], "head_bias" [2].
+        "head" [width, 2 + M], "head_bias" [2 + M].
+      features: float32 [..., E, NUM_FEATURES]; rows of zeros are no events.
       xp: numpy or jax.numpy.
     """
+    is_event = features[..., :1]
     hidden = features @ params["input"]
     for layer, dilation in enumerate(DILATIONS):
-        inner = _convolve(_normalise(hidden, xp), params["mix"][layer], dilation, xp)
+        inner = _convolve(_normalise(hidden, xp) * is_event, params["mix"][layer], dilation, xp)
         hidden = hidden + xp.maximum(inner, 0) @ params["out"][layer]
-    bias = params["head_bias"].reshape((1,) * (hidden.ndim - 1) + (2,))
+    bias = params["head_bias"].reshape((1,) * (hidden.ndim - 1) + (-1,))
     return _normalise(hidden, xp) @ params["head"] + bias
 
 

@@ -34,8 +34,9 @@ def onset_events(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return times, event
 
 
-def beat_salience(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of a beat, and of a downbeat where there is a beat: float64 [num_frames] each.
+def beat_salience(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+    """Probabilities of a beat, and of a downbeat where there is a beat, float64 [num_frames] each; of
+    the number of beats in a bar, nothing.
 
     Args:
       notes: `NOTE_DTYPE` [N], sorted by start, at least one.
@@ -66,7 +67,7 @@ def beat_salience(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.nd
         at = np.clip(frame + offset, 0, num_frames - 1)
         np.maximum.at(beat, at, share * certain)
         downbeat[at] = 1 / (1 + np.exp(1.0 - 1.6 * spread))
-    return beat, downbeat
+    return beat, downbeat, {}
 
 
 def depth_of_bass(times: np.ndarray, lowest: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ First each moment gets a probability of being a beat, then `mt3x.score.beat_deco
 chain of them; in the end each beat moves to the notes struck with it.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,8 +77,9 @@ class Beats:
         return position + np.maximum(seconds - self.seconds[-1], 0) / last
 
 
-Hearing = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-"""(notes, number of frames) -> for each frame the probability of a beat, and of a downbeat if it is one."""
+Hearing = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray, dict[int, float]]]
+"""(notes, number of frames) -> for each frame the probability of a beat, and of a downbeat if it is one; and
+for each number of beats in a bar what is added to its prior."""
 
 
 def track_beats(
@@ -101,7 +103,10 @@ def track_beats(
     shifted["start"] += shift
     shifted["end"] += shift
     num_frames = int((times[-1] + shift + 1.0) * FRAMES_PER_SECOND) + 1
-    beat, downbeat = hear(shifted, num_frames)
+    beat, downbeat, bars = hear(shifted, num_frames)
+    settings = settings or DecodingSettings()
+    believed = tuple((size, prior + bars.get(size, 0.0)) for size, prior in settings.bars)
+    settings = dataclasses.replace(settings, bars=believed)
     frames, position, size = decode_beats(beat, downbeat, settings)
     seconds = _snap(frames / FRAMES_PER_SECOND - shift, times)
     is_compound = is_in_threes(seconds, times)

@@ -19,8 +19,9 @@ def test_low_long_notes_are_likelier_beats_and_downbeats():
     start = np.arange(16) * 0.25
     is_strong = np.arange(16) % 4 == 0
     notes = make_notes(start, start + np.where(is_strong, 0.9, 0.2), np.where(is_strong, 40, 72))
-    beat, downbeat = beat_salience(notes, 220)
+    beat, downbeat, bars = beat_salience(notes, 220)
     frames = np.rint(start * 50).astype(int)
     assert beat[frames[is_strong]].min() > beat[frames[~is_strong]].max()
     assert downbeat[frames[is_strong]].min() > downbeat[frames[~is_strong]].max()
     assert beat[100 + 6] < 0.05
+    assert bars == {}

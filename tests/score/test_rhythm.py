@@ -4,6 +4,7 @@ import pytest
 
 from mt3x.music.midi import read_midi, write_midi
 from mt3x.music.notes import empty_notes, make_notes
+from mt3x.score.beat_decoding import DecodingSettings
 from mt3x.score.rhythm import Beats, is_in_threes, midi_tempo_map, tempo_marks, track_beats
 from tests.score.performances import jig, play, scale, seconds_of, waltz
 
@@ -30,6 +31,19 @@ def test_beats_metre_and_downbeats_are_found(piece, tempo, size, is_compound, ba
     downbeats = seconds_of(np.arange(0, piece[-1][0], bar), tempo, manner["rubato"], 1.0)
     found = beats.seconds[beats.is_downbeat]
     assert np.abs(found[:, None] - downbeats).min(0).max() < 0.07
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_what_is_heard_of_the_metre_decides_where_downbeats_leave_it_open(size):
+    def hear(notes, num_frames):
+        beat = np.full(num_frames, 0.03)
+        beat[np.rint(notes["start"] * 50).astype(int)] = 0.9
+        return beat, np.full(num_frames, 0.5), {bar: 0.0 if bar == size else -5.0 for bar in (2, 3, 4)}
+
+    notes = make_notes(0.5 * np.arange(24), 0.5 * np.arange(24) + 0.4, 60)
+    assert track_beats(notes, hear=hear).beats_per_measure == size
+    known = DecodingSettings(bars=((5, 0.0),))
+    assert track_beats(notes, known, hear).beats_per_measure == 5
 
 
 def test_a_pickup_comes_before_the_first_downbeat():
