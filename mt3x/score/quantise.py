@@ -18,7 +18,7 @@ from mt3x.score.beat_salience import onset_events
 from mt3x.score.grids import DIVS_PER_QUARTER, place_events
 from mt3x.score.parts import Part, Score, make_score_notes
 from mt3x.score.rhythm import Beats, tempo_marks
-from mt3x.score.voices import has_one_voice, has_two_staves, split_hands, split_voices
+from mt3x.score.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
 
 _EXACT_SECONDS = 0.003
 _SAME_END_DIVS = 0.5
@@ -206,7 +206,7 @@ def _write_part(
     held = ~placed.is_grace
     if is_drum:
         end = onset + 1.0 * DIVS_PER_QUARTER
-    elif has_two_staves(program):
+    elif has_two_staves(program) and not is_melody(onset[held], end[held], pitch[held]):
         staff = split_hands(onset, end, pitch)
     for number in np.unique(staff).tolist():
         mine = np.flatnonzero((staff == number) & held)

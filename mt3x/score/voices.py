@@ -43,6 +43,7 @@ class Line:
 
 
 _OVERLAP_DIVS = 3
+_MELODY_SEMITONES = 24
 _SILENT = Line(-np.inf, -np.inf, 60, 60)
 
 
@@ -65,6 +66,16 @@ def split_hands(onset: np.ndarray, end: np.ndarray, pitch: np.ndarray) -> np.nda
     Hands reach about an octave, move little, and stay on their side of each other and of the keyboard.
     """
     return split_groups(onset, end, pitch, _hands_cost) + 1
+
+
+def is_melody(onset: np.ndarray, end: np.ndarray, pitch: np.ndarray) -> bool:
+    """Whether notes come one after another, within two octaves: one hand plays them. A tenth may sound on."""
+    if len(onset) < 2:
+        return True
+    order = np.argsort(onset, kind="stable")
+    sounds_on = end[order][:-1] > onset[order][1:] + _OVERLAP_DIVS
+    is_alone = np.diff(onset[order]) > 0
+    return bool(is_alone.all() and sounds_on.mean() <= 0.1 and np.ptp(pitch) <= _MELODY_SEMITONES)
 
 
 def split_voices(onset: np.ndarray, end: np.ndarray, pitch: np.ndarray, ends_are_exact: bool) -> np.ndarray:

@@ -42,6 +42,13 @@ def test_a_performed_theme_is_written_as_it_was_composed():
     check(musicxml_bytes(written))
 
 
+def test_a_melody_on_a_keyboard_has_one_staff():
+    tune = [60, 60, 67, 67, 69, 69, 67, 65, 65, 64, 64, 62, 62, 60] * 2
+    start = 0.5 * np.arange(len(tune))
+    (piano,) = notate(make_notes(start, start + 0.48, tune)).parts
+    assert piano.num_staves == 1 and set(piano.notes["voice"]) == {1}
+
+
 def test_a_known_metre_in_three_is_kept():
     tune = part(voice("D5:1/2 B4:1/2 G4:1/2 " * 16), program=73)
     written = notate(

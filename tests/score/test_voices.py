@@ -1,6 +1,6 @@
 import numpy as np
 
-from mt3x.score.voices import has_one_voice, has_two_staves, split_hands, split_voices
+from mt3x.score.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
 
 
 def columns(notes):
@@ -24,6 +24,16 @@ def test_a_low_melody_stays_in_the_right_hand_above_a_bass():
 
 def test_a_chord_too_wide_for_a_hand_is_shared():
     assert split_hands(*columns([(0, 1, 60), (0, 1, 64), (0, 1, 72), (0, 1, 79)])).max() == 2
+
+
+def test_notes_one_after_another_are_a_melody_and_others_are_not():
+    melody = [(float(i), 1.1, pitch) for i, pitch in enumerate([55, 62, 67, 64, 72, 79, 76, 67, 60, 62])]
+    for notes in (melody, melody[:1], melody[::-1]):
+        assert is_melody(*columns(notes))
+    together, far_below = [*melody, (0.0, 1.0, 60)], [*melody, (10.0, 1.0, 40)]
+    broken_chord = [(onset, 2.0, pitch) for onset, _, pitch in melody]
+    for notes in (together, far_below, broken_chord):
+        assert not is_melody(*columns(notes))
 
 
 def test_one_voice_is_enough_for_chords():
