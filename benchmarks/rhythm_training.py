@@ -13,6 +13,7 @@ minutes with them (`--weights`, `--rate 1.5e-3`).
 """
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ NEW = 4
 WIDTH = 64
 METRE_SHARE = 0.15
 EXERCISES = 0.06
+SINGLE_PARTS = 0.2
+FEWEST_NOTES = 16
 MEMORY = 4096
 
 
@@ -106,6 +109,17 @@ def example(performance: Performance) -> tuple[np.ndarray, ...]:
     return features, targets, weights, np.array(index), np.array(metre in METRES, np.float32)
 
 
+def one_part(played: Performance, score: MetricalScore, rng: np.random.Generator) -> Performance:
+    """A performance of one part alone, a song without its piano, say; all where no part has enough notes."""
+    part = np.where(played.rows >= 0, score.notes[played.rows, 3], -1)
+    parts, counts = np.unique(part[part >= 0], return_counts=True)
+    parts = parts[counts >= FEWEST_NOTES]
+    if not len(parts):
+        return played
+    is_kept = part == rng.choice(parts)
+    return dataclasses.replace(played, notes=played.notes[is_kept], rows=played.rows[is_kept])
+
+
 def batches(scores: list[MetricalScore], rng: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
     memory: list[tuple[np.ndarray, ...]] = []
     while True:
@@ -115,6 +129,8 @@ def batches(scores: list[MetricalScore], rng: np.random.Generator) -> Iterator[t
             score = draw_exercise(rng) if is_simple else scores[int(rng.integers(len(scores)))]
             played = perform(score, rng, SECONDS)
             if played is not None:
+                if rng.random() < SINGLE_PARTS:
+                    played = one_part(played, score, rng)
                 memory.append(example(played))
                 new += 1
         del memory[:-MEMORY]

@@ -7,7 +7,7 @@ import numpy as np
 from mt3x.score.beat_decoding import DecodingSettings
 from mt3x.score.parts import MAX_FIFTHS, Part, Score, empty_score_notes, sort_score_notes
 from mt3x.score.quantise import quantise
-from mt3x.score.rhythm import track_beats
+from mt3x.score.rhythm import Beats, track_beats
 from mt3x.score.spelling import spell
 
 SHORTEST_KEY_MEASURES = 4
@@ -59,13 +59,17 @@ class Hints:
             settings = dataclasses.replace(settings, bars=((beats, 0.0),))
         if self.quarters_per_minute is not None:
             beat = 60 * (1.5 if self.is_compound else 1.0) / self.quarters_per_minute
-            settings = dataclasses.replace(
-                settings,
-                shortest_seconds=beat * (1 - _TEMPO_TOLERANCE),
-                longest_seconds=beat * (1 + _TEMPO_TOLERANCE),
-                usual_seconds=beat,
-            )
+            settings = _with_beats_of(beat, settings)
         return settings
+
+
+def _with_beats_of(seconds: float, settings: DecodingSettings) -> DecodingSettings:
+    return dataclasses.replace(
+        settings,
+        shortest_seconds=seconds * (1 - _TEMPO_TOLERANCE),
+        longest_seconds=seconds * (1 + _TEMPO_TOLERANCE),
+        usual_seconds=seconds,
+    )
 
 
 def notate(notes: np.ndarray, hints: Hints | None = None) -> Score:
@@ -78,16 +82,27 @@ def notate(notes: np.ndarray, hints: Hints | None = None) -> Score:
       ValueError: the notes are unsound, or there is none.
     """
     hints = hints or Hints()
-    beats = track_beats(notes, hints.decoding_settings())
-    if hints.time_signature is not None:
-        beats = dataclasses.replace(beats, is_compound=hints.is_compound)
-    score = quantise(notes, beats)
+    score = quantise(notes, _beats(notes, hints))
     placed = (_with_graces_placed(part, score.measures, score.divs_per_quarter) for part in score.parts)
     parts = (dataclasses.replace(part, name=_page_name(part)) for part in placed)
     spelled = spell_score(dataclasses.replace(score, parts=tuple(parts)))
     if hints.fifths is None or not spelled.key_signatures:
         return spelled
     return dataclasses.replace(spelled, key_signatures=((0, hints.fifths),))
+
+
+def _beats(notes: np.ndarray, hints: Hints) -> Beats:
+    """The beats, of the metre that is known."""
+    settings = hints.decoding_settings()
+    beats = track_beats(notes, settings)
+    if hints.time_signature is None:
+        return beats
+    if hints.is_compound and not beats.is_compound and hints.quarters_per_minute is None:
+        # What does not fall into threes are quarters, not dotted ones: half as long again, it may.
+        longer = 1.5 * float(np.median(np.diff(beats.seconds)))
+        dotted = track_beats(notes, _with_beats_of(longer, settings))
+        beats = dotted if dotted.is_compound else beats
+    return dataclasses.replace(beats, is_compound=hints.is_compound)
 
 
 def _page_name(part: Part) -> str:

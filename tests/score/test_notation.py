@@ -49,6 +49,17 @@ def test_a_melody_on_a_keyboard_has_one_staff():
     assert piano.num_staves == 1 and set(piano.notes["voice"]) == {1}
 
 
+def test_a_jig_alone_whose_metre_is_known_is_written_in_eighths():
+    first = [74, 72, 71, 67, 67, 62, 67, 67, 71, 67, 71, 74, 72, 71, 72, 69, 69, 64, 69, 69, 72, 69, 72, 76]
+    second = [74, 72, 71, 67, 67, 62, 67, 67, 71, 67, 71, 74, 72, 71, 72, 71, 72, 69, 74, 72, 71, 67, 67, 67]
+    tune = (first + second) * 2  # The Irish Washerwoman
+    start = 0.2 * np.arange(len(tune))
+    written = notate(make_notes(start, start + 0.18, tune), Hints((6, 8)))
+    assert written.time_signatures == ((0, 6, 8),)
+    assert set(written.parts[0].notes["duration_div"][:-1]) == {DIVS // 2}
+    assert written.tempos[0][1] == pytest.approx(150, rel=0.02)
+
+
 def test_a_known_metre_in_three_is_kept():
     tune = part(voice("D5:1/2 B4:1/2 G4:1/2 " * 16), program=73)
     written = notate(
