@@ -34,7 +34,7 @@ class NoteCollector:
         self._codec = build_codec(config.vocabulary)
         self._vocabulary = vocabulary_from_codec(self._codec)
         self._decoder = SegmentDecoder(self._codec, config.spec, mt3_compatible)
-        self._played_by = {program: program for program in config.programs}
+        self._programs_that_play = config.programs
         self._last_segment = np.zeros(0, np.int32), 0.0  # tokens, start
         self._begun: list[DecodedNote] = []  # in no group yet
         self._groups: list[_Group] = []  # not final, by start
@@ -114,8 +114,8 @@ class NoteCollector:
         latest = {group.kind: group for group in self._groups if group.cut == math.inf}
         for note in begun:
             program = self._programs.get((note.start, note.pitch, note.is_drum), note.program)
-            if not note.is_drum:  # the search forbids other programs, but a note may come before any
-                program = self._played_by.get(program, next(iter(self._played_by)))
+            if not note.is_drum and program not in self._programs_that_play:
+                program = self._programs_that_play[0]  # a note may be written before any program is
             kind = (note.is_drum, program, note.pitch)
             group = latest.get(kind)
             if group is not None and (
