@@ -3,14 +3,15 @@
     python benchmarks/rhythm_training.py SCORES_FOLDER OUT.npz [--minutes 45]
 
 SCORES_FOLDER holds .mxl scores (OpenScore Lieder and String Quartets, CC0); held-out pieces
-(`mt3x.data.scores.is_held_out`) are left out. Of every batch `NEW` performances are new, the others are drawn
-again from before. A share of `EXERCISES` of the new ones are no music but exercises, without which simple tunes
-are read at half their tempo; of `SINGLE_PARTS` one part alone is left. The learning rate falls with the time
-used, so that a run ends when its minutes do. Needs optax.
+(`mt3x.data.scores.is_held_out`) are left out. Of every batch `NEW` performances are new, the others are
+drawn again from before. A share of `EXERCISES` of the new ones are no music but exercises, without which
+simple tunes are read at half their tempo; of `SINGLE_PARTS` one part alone is left. The learning rate falls
+with the time used, so that a run ends when its minutes do. Needs optax.
 
-The shipped weights took 10,000 batches in 44 minutes of a shared core without exercises and single parts; from
-there 11 minutes with exercises (`--weights`, `--rate 1.5e-3`); from there 24 with single parts, too (the same,
-`--seed 7`). They are .7 of the last and .3 of those before, for what `benchmarks/rhythm.py` says.
+The shipped weights took 10,000 batches in 44 minutes of a shared core without exercises and single parts;
+from there 11 minutes with exercises (`--weights`, `--rate 1.5e-3`); from there 24 with single parts, too
+(the same, `--seed 7`). They are .7 of the last and .3 of those before, for what `benchmarks/rhythm.py`
+says.
 """
 
 import argparse
