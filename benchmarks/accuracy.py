@@ -1,19 +1,23 @@
 """How well a model transcribes test sets that training never saw.
 
     python benchmarks/accuracy.py --scores openscore.npz [--sets challenge25,piano] [--soundfonts FluidR3_GM]
-                                  [--real FOLDER] [--model FOLDER] [--search NAME] [--dtype NAME]
-                                  [--pieces N] [--work FOLDER] [--json FILE] [--known_instruments]
+                                  [--real FOLDER] [--clips FOLDER] [--model FOLDER]
+                                  [--search NAME] [--dtype NAME] [--pieces N] [--work FOLDER] [--json FILE]
+                                  [--known_instruments]
 
 Every set of `mt3x synthesize` with a soundfont that training hears (FluidR3_GM) and one that it never does
 (TimGM6mb), as many excerpts of each as `--pieces` says; `--pieces 0` is all of them. `--work` keeps the sets.
 `--real` names a folder of recordings with notes beside them: NAME.flac or NAME.wav and NAME.tsv, with columns
-onset_seconds, offset_seconds, pitch, velocity.
+onset_seconds, offset_seconds, pitch, velocity. `--clips` names a folder of short real recordings of which
+often only a part is labelled; `clips.py` says what it holds, and what the rows of the second table are. That
+table also counts how often the first note of a recording is found.
 
 The table has the columns of `COLUMNS`, all of `mt3x.metrics`: means over excerpts, two of them with a 95 %
 interval (bootstrap over excerpts; those of `quartet` are five from each of eight pieces, so its interval is
 too narrow). CPU time includes reading the audio; the first excerpt of a set is transcribed once before, as
 then programs are compiled. With `--known_instruments` each excerpt's model is told what plays in it
-(`mt3x transcribe --instruments`), and CPU time includes loading and compiling that.
+(`mt3x transcribe --instruments`), and CPU time includes loading and compiling that; of `--clips` the model is
+never told, as their labels do not name all that plays.
 """
 
 import argparse
@@ -24,11 +28,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from clips import clips_entry, first_note, read_clips, score_clip, table_rows
 
 from mt3x.data.scores import load_scores
 from mt3x.data.test_pieces import select_test_pieces
@@ -36,9 +41,13 @@ from mt3x.data.test_sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS, read_man
 from mt3x.metrics.instruments import multi_onset_scores
 from mt3x.metrics.report import Decoding, report
 from mt3x.metrics.summary import summarize
+from mt3x.metrics.tables import FoundCounts
 from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
+
+if TYPE_CHECKING:
+    from mt3x.runtime.transcriber import Transcriber
 
 
 class Clip(NamedTuple):
@@ -80,6 +89,7 @@ def add_set_options(parser: argparse.ArgumentParser, pieces: int) -> None:
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {', '.join(SETS)}, or none; all without")
     parser.add_argument("--soundfonts", default=",".join(DEFAULT_SOUNDFONTS), help="names or files")
     parser.add_argument("--real", type=Path, help="folder of recordings with tables of notes")
+    parser.add_argument("--clips", type=Path, help="folder of labelled clips with a manifest")
     parser.add_argument("--pieces", type=int, default=pieces, help=f"of each set; 0: all ({pieces})")
     parser.add_argument("--json", type=Path, help="write all scores of all pieces to this file")
 
@@ -138,10 +148,11 @@ def instruments_of(notes: np.ndarray) -> list[int]:
 
 
 def score(reference: np.ndarray, estimate: np.ndarray, decoding: Decoding | None = None) -> dict[str, Any]:
-    """The report of one piece, and the multi-onset scores by class with it."""
+    """The report of one piece, with the multi-onset scores by class and `first_note` beside it."""
     scores = report(reference, estimate, decoding)
     by_class = multi_onset_scores(reference, estimate, Granularity.MIDI_CLASS)
     scores["scores"]["multi_onset_midi_class"] = dataclasses.asdict(by_class)
+    scores["first_note"] = dataclasses.asdict(first_note(reference, estimate))
     return scores
 
 
@@ -172,15 +183,63 @@ def print_head(first: Sequence[str], last: Sequence[str]) -> None:
     print(markdown(["---"] * len(titles)), flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measures a model on held-out music.")
-    add_set_options(parser, pieces=20)
-    parser.add_argument("--work", type=Path, help="folder to keep the sets in; a temporary one without")
+def measure_set(
+    clips: Sequence[Clip], whole: "Transcriber", transcriber_of: Callable[[Clip], "Transcriber"]
+) -> dict[str, Any]:
+    """The summary, the reports and the times of a set; `whole` transcribes its first clip before, untimed."""
+    whole.transcribe(clips[0].audio)
+    cpu, wall = -time.process_time(), -time.perf_counter()
+    found = {clip.name: transcriber_of(clip).transcribe(clip.audio) for clip in clips}
+    cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
+    reports, seconds = {}, 0.0
+    for clip in clips:
+        result = found[clip.name]
+        decoding = Decoding(
+            result.report.invalid_events, result.report.dropped_events, result.duration_seconds
+        )
+        reports[clip.name] = score(clip.notes, result.notes, decoding)
+        seconds += result.duration_seconds
+    return {
+        "summary": summarize(list(reports.values())),
+        "pieces": reports,
+        "audio_seconds": seconds,
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
+    }
+
+
+def real_first_notes(entry: Mapping[str, Any] | None) -> list[FoundCounts]:
+    """First notes of the recordings of `--real`, from what a table has of that set; none without it."""
+    reports = entry.get("pieces", {}) if entry else {}
+    return [FoundCounts(**report["first_note"]) for report in reports.values()]
+
+
+def print_clip_table(columns: Mapping[str, Mapping[str, tuple[int, str]]]) -> None:
+    """The second table: a column for each of the rows of `table_rows`; nothing where there are no rows."""
+    titles = dict.fromkeys(title for rows in columns.values() for title in rows)
+    if not titles:
+        return
+    print(f"\n{markdown(['quantity', 'recordings', *columns])}")
+    print(markdown(["---"] * (2 + len(columns))))
+    for title in titles:
+        found = [rows.get(title, (0, "-")) for rows in columns.values()]
+        print(markdown([title, str(max(number for number, _ in found)), *(text for _, text in found)]))
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say what transcribes, and how."""
     parser.add_argument("--model", help="folder of a checkpoint; the default model without")
     parser.add_argument("--search", help="greedy, grammar or beam; the model's own without")
     parser.add_argument("--dtype", help="float32, bfloat16 or int8; what suits the device without")
     parser.add_argument("--keep_restrikes", action="store_true", help="do not merge quickly repeated notes")
     parser.add_argument("--known_instruments", action="store_true", help="tell the model what plays")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measures a model on held-out music.")
+    add_set_options(parser, pieces=20)
+    parser.add_argument("--work", type=Path, help="folder to keep the sets in; a temporary one without")
+    add_model_options(parser)
     args = parser.parse_args()
 
     import mt3x
@@ -193,44 +252,28 @@ def main() -> int:
         merge_restrikes_seconds=0.0 if args.keep_restrikes else None,
     )
     whole = load()
+
+    def transcriber_of(clip: Clip) -> "Transcriber":
+        return load(instruments=instruments_of(clip.notes)) if args.known_instruments else whole
+
+    table: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         try:
             sets = prepare_clips(args, args.work or Path(temporary))
+            labelled = read_clips(args.clips) if args.clips else []
         except ValueError as error:
             parser.error(str(error))
-        table = {}
-        print_head(["set", "pieces"], ["CPU s / audio s", "x real time"])
+        if sets:
+            print_head(["set", "pieces"], ["CPU s / audio s", "x real time"])
         for name, clips in sets.items():
-            whole.transcribe(clips[0].audio)
-            reports, seconds, cpu, wall = {}, 0.0, -time.process_time(), -time.perf_counter()
-            found = {}
-            for clip in clips:
-                transcriber = (
-                    load(instruments=instruments_of(clip.notes)) if args.known_instruments else whole
-                )
-                found[clip.name] = transcriber.transcribe(clip.audio)
-            cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
-            for clip in clips:
-                result = found[clip.name]
-                decoding = Decoding(
-                    result.report.invalid_events, result.report.dropped_events, result.duration_seconds
-                )
-                reports[clip.name] = score(clip.notes, result.notes, decoding)
-                seconds += result.duration_seconds
-            summary = summarize(list(reports.values()))
-            table[name] = {
-                "summary": summary,
-                "pieces": reports,
-                "audio_seconds": seconds,
-                "cpu_seconds": cpu,
-                "wall_seconds": wall,
-            }
-            print(
-                markdown(
-                    [name, str(len(clips)), *cells(summary), f"{cpu / seconds:.4f}", f"{seconds / wall:.1f}"]
-                ),
-                flush=True,
-            )
+            entry = table[name] = measure_set(clips, whole, transcriber_of)
+            seconds = entry["audio_seconds"]
+            speed = [f"{entry['cpu_seconds'] / seconds:.4f}", f"{seconds / entry['wall_seconds']:.1f}"]
+            print(markdown([name, str(len(clips)), *cells(entry["summary"]), *speed]), flush=True)
+    scores = {clip.name: score_clip(clip, whole.transcribe(clip.audio).notes) for clip in labelled}
+    print_clip_table({"value": table_rows(list(scores.values()), real_first_notes(table.get("real")))})
+    if scores:
+        table["clips"] = clips_entry(scores)
     if args.json:
         args.json.write_text(json.dumps(table, indent=1) + "\n")
     return 0
