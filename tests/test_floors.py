@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "music": 0,
     **dict.fromkeys(("audio", "tokens", "model", "metrics", "score"), 1),
-    **dict.fromkeys(("runtime", "data"), 2),
-    **dict.fromkeys(("tasks", "bridges"), 3),
-    "apps": 4,
+    "synthesis": 2,
+    **dict.fromkeys(("runtime", "data"), 3),
+    **dict.fromkeys(("tasks", "bridges"), 4),
+    "apps": 5,
 }
 
 ALLOWED_PACKAGES = {
@@ -26,6 +27,7 @@ ALLOWED_PACKAGES = {
     "model": {"numpy", "jax", "flax"},
     "metrics": {"numpy", "matplotlib"},
     "score": {"numpy", "jax", "flax", "partitura", "music21", "verovio", "cairosvg", "matplotlib"},
+    "synthesis": {"numpy", "scipy", "soundfile", "soxr"},
     "runtime": {
         *{"numpy", "jax", "flax", "optax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
         *{"matplotlib", "tensorboardX", "note_seq", "pretty_midi"},
