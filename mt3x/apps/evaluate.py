@@ -167,7 +167,7 @@ def _transcribe(
     from mt3x.runtime.readers import default_num_workers
 
     config = transcriber.config
-    segment_seconds = config.segment_frames / config.spectrogram.frames_per_second
+    segment_seconds = config.segment_seconds
     pieces, number_shown = [], None
     with Progress("", sys.stderr) as progress:
 
@@ -186,7 +186,7 @@ def _transcribe(
                 complain(str(transcription))
                 continue
             report, seconds = transcription.report, transcription.duration_seconds
-            sample_rate = config.spectrogram.sample_rate
+            sample_rate = config.sample_rate
             pieces.append(
                 _score(
                     pair.name,

@@ -6,21 +6,29 @@ that a gin file says it once.
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from mt3x.audio.synthesis import find_soundfont
 from mt3x.data.augmentation import AugmentationConfig, make_prepare
 from mt3x.data.batches import BatchConfig, DrawnBatches
-from mt3x.data.examples import ExampleConfig
+from mt3x.data.examples import ExampleConfig, open_example_maker
 from mt3x.data.grain_pipeline import PipelineConfig, open_pipeline
+from mt3x.data.played_examples import PlayedConfig, open_played_examples
 from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Records
 from mt3x.data.sound import note_bank_sound, rendered_sound
 from mt3x.data.stem_mixing import example_mixing
 from mt3x.runtime.evaluate import Piece
+from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.mesh import this_process
+from mt3x.runtime.models import ModelConfig
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.train import Feed
+from mt3x.synthesis.instruments import load_samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +65,7 @@ class DrawnMusic:
         return self.batches.batch_size
 
     @contextlib.contextmanager
-    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+    def open(self, model: ModelConfig) -> Iterator[Feed]:
         """The feed of a model, until the block ends; with several processes, this one's part of it.
 
         Raises:
@@ -65,6 +73,12 @@ class DrawnMusic:
             the processes.
           SynthesisError: a soundfont is missing.
         """
+        model = _token_config(model, "DrawnMusic", "PlayedMusic")
+        if self.batches.target_lengths[-1] < self.examples.max_tokens:
+            raise ValueError(
+                f"target_lengths end at {self.batches.target_lengths[-1]}, but examples have up to "
+                f"{self.examples.max_tokens} tokens; let the last length be at least max_tokens"
+            )
         if self.examples.max_tokens > model.max_target_length:
             raise ValueError(
                 f"ExampleConfig.max_tokens is {self.examples.max_tokens}; the model writes at most "
@@ -81,18 +95,98 @@ class DrawnMusic:
         sound = make_sound(
             self.note_banks or self.soundfonts, examples, self.augmentation, model.spectrogram.sample_rate
         )
-        scores = Path(self.scores_file)
-        process, processes = _divide(self.batch_size)
-        batches = self.batches
-        if processes > 1:
-            batches = dataclasses.replace(
-                batches,
-                batch_size=self.batch_size // processes,
-                seed=batches.seed + process * _SEEDS_APART,
-                target_lengths=_same_for_all(batches.target_lengths),
-            )
-        with DrawnBatches(examples, batches, scores, sound.open_sources, model.segment_frames) as drawn:
+        open_maker = functools.partial(
+            open_example_maker, examples, Path(self.scores_file), sound.open_sources
+        )
+        with DrawnBatches(_share(self.batches), open_maker, model.segment_frames) as drawn:
             yield Feed(drawn, sound.prepare, sound.resources)
+
+    def evaluation_pieces(self, count: int) -> list[Piece]:
+        """None: what is drawn has no pieces that are held out."""
+        return []
+
+
+def _share(batches: BatchConfig) -> BatchConfig:
+    """What this process draws of each batch.
+
+    Raises:
+      ValueError: the batch cannot be divided among the processes.
+    """
+    process, processes = _divide(batches.batch_size)
+    if processes == 1:
+        return batches
+    return dataclasses.replace(
+        batches,
+        batch_size=batches.batch_size // processes,
+        seed=batches.seed + process * _SEEDS_APART,
+        target_lengths=_same_for_all(batches.target_lengths),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayedMusic:
+    """Music drawn anew for every example, played by sampled instruments, soundfonts and synthesisers: what
+    the frame recogniser learns from.
+
+    Attributes:
+      scores_file: scores packed by `mt3x prepare scores`; bands_file: lead sheets and drummers packed by
+        `mt3x prepare bands`.
+      samples_folder: instruments packed by `mt3x prepare note-bank --samples`; None for none.
+      soundfonts: names or files.
+      held_out: instruments of the samples that are not played, to measure on.
+
+    Raises:
+      ValueError: a file is missing, or there is no soundfont.
+    """
+
+    examples: PlayedConfig
+    batches: BatchConfig
+    scores_file: str
+    bands_file: str
+    samples_folder: str | None = None
+    soundfonts: Sequence[str] = ()
+    held_out: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("scores_file", "scores"), ("bands_file", "bands")):
+            if not Path(getattr(self, name)).is_file():
+                raise ValueError(f"{name} {getattr(self, name)} is missing; mt3x prepare {kind} makes it")
+        if not self.soundfonts:
+            raise ValueError("soundfonts are (); give at least one, such as ('FluidR3_GM',)")
+
+    @property
+    def batch_size(self) -> int:
+        return self.batches.batch_size
+
+    @contextlib.contextmanager
+    def open(self, model: ModelConfig) -> Iterator[Feed]:
+        """The feed of a model, until the block ends; with several processes, this one's part of it.
+
+        Raises:
+          ValueError: the model writes tokens, the batch cannot be divided among processes, the samples are
+            not packed, or they have no such instrument as is held out.
+          SynthesisError: a soundfont is missing.
+        """
+        if not isinstance(model, FrameConfig):
+            raise ValueError("PlayedMusic has no tokens, which the model writes; give it DrawnMusic instead")
+        for name in self.soundfonts:  # fail here, not in a worker
+            find_soundfont(name)
+        if self.samples_folder is not None:
+            load_samples(self.samples_folder).without(self.held_out)
+        examples = dataclasses.replace(
+            self.examples, segment_seconds=model.segment_seconds, sample_rate=model.spectra.sample_rate
+        )
+        open_maker = functools.partial(
+            open_played_examples,
+            examples,
+            self.scores_file,
+            self.bands_file,
+            self.samples_folder,
+            tuple(self.soundfonts),
+            tuple(self.held_out),
+        )
+        with DrawnBatches(_share(self.batches), open_maker, model.segment_frames) as drawn:
+            yield Feed(drawn, lambda key, batch, resources: batch["samples"])
 
     def evaluation_pieces(self, count: int) -> list[Piece]:
         """None: what is drawn has no pieces that are held out."""
@@ -101,7 +195,7 @@ class DrawnMusic:
 
 @dataclasses.dataclass(frozen=True)
 class BuiltDatasets:
-    """Data sets that `mt3x prepare` built, drawn from by Grain, without TensorFlow.
+    """Data sets that `mt3x prepare` built, drawn from by Grain, without TensorFlow, for models of both kinds.
 
     Attributes:
       data_dir: the folder that holds a folder for each of `names`.
@@ -131,34 +225,32 @@ class BuiltDatasets:
         return self.pipeline.batch_size
 
     @contextlib.contextmanager
-    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+    def open(self, model: ModelConfig) -> Iterator[Feed]:
         """The feed of a model, until the block ends; with several processes, this one's part of it.
+
+        The batches of a frame recogniser hold no `targets`.
 
         Raises:
           ValueError: the batch cannot be divided among the processes.
           DataError: a data set is not there.
         """
         process, processes = _divide(self.batch_size)
-        lengths = [length for length in self.pipeline.target_lengths if length < model.max_target_length]
-        lengths.append(model.max_target_length)
+        pipeline = _fitted(self.pipeline, model)
         pipeline = dataclasses.replace(
-            self.pipeline,
+            pipeline,
             batch_size=self.batch_size // processes,
-            sizes=dataclasses.replace(
-                self.pipeline.sizes,
-                segment_frames=model.segment_frames,
-                hop_samples=model.spectrogram.hop_width,
+            target_lengths=(
+                pipeline.target_lengths if processes == 1 else _same_for_all(pipeline.target_lengths)
             ),
-            target_lengths=tuple(lengths) if processes == 1 else _same_for_all(lengths),
-            vocabulary=model.vocabulary,
-            spec=model.spec,
-            granularity=model.granularity,
             shard_index=process,
             shard_count=processes,
         )
         if self.max_examples_per_mix is not None:
             pipeline = dataclasses.replace(pipeline, mix=example_mixing(self.max_examples_per_mix))
-        batches = iter(open_pipeline(self._records(self.train_split), pipeline))
+        dataset = open_pipeline(self._records(self.train_split), pipeline)
+        if isinstance(model, FrameConfig):
+            dataset = dataset.map(functools.partial(_for_frames, model))
+        batches = iter(dataset)
         try:
             yield Feed(batches, make_prepare(model.segment_samples, SAMPLE_RATE, self.augmentation))
         finally:
@@ -173,6 +265,44 @@ class BuiltDatasets:
 
     def _records(self, split: str) -> list[Records]:
         return [Records(Path(self.data_dir) / name, split) for name in self.names]
+
+
+def _fitted(pipeline: PipelineConfig, model: ModelConfig) -> PipelineConfig:
+    """The pipeline with what the model fixes: the length of segments, and how notes are written."""
+    if isinstance(model, FrameConfig):
+        hop_samples, vocabulary = model.spectra.hop_samples, pipeline.vocabulary
+        lengths = (_MOST_TOKENS_OF_A_NOTE * pipeline.max_notes,)
+    else:
+        hop_samples, vocabulary = model.spectrogram.hop_width, model.vocabulary
+        shorter = [length for length in pipeline.target_lengths if length < model.max_target_length]
+        lengths = (*shorter, model.max_target_length)
+    return dataclasses.replace(
+        pipeline,
+        sizes=dataclasses.replace(
+            pipeline.sizes, segment_frames=model.segment_frames, hop_samples=hop_samples
+        ),
+        target_lengths=lengths,
+        vocabulary=vocabulary,
+        spec=model.spec,
+        granularity=model.granularity,
+    )
+
+
+_MOST_TOKENS_OF_A_NOTE = 16
+"""Above the two in the tie section, four at the onset and four at the offset that a note takes: no example is
+refused for tokens that a frame recogniser does not read."""
+
+
+def _for_frames(model: FrameConfig, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A batch of the pipeline as a frame recogniser reads it, without tokens.
+
+    A segment that is cut off, at the end of its piece, is silent from there on: its notes end there, too.
+    """
+    notes = {name: values for name, values in batch.items() if name != "targets"}
+    is_cut = batch["num_frames"] < model.segment_frames
+    heard_seconds = np.where(is_cut, batch["num_frames"] / np.float32(model.frames_per_second), np.inf)
+    notes["note_end"] = np.minimum(batch["note_end"], heard_seconds[:, None]).astype(np.float32)
+    return notes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +333,7 @@ class SeqioTask:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
 
     @contextlib.contextmanager
-    def open(self, model: TranscriptionConfig) -> Iterator[Feed]:
+    def open(self, model: ModelConfig) -> Iterator[Feed]:
         """The feed of a model; with several processes, this one's part of it.
 
         Raises:
@@ -213,6 +343,7 @@ class SeqioTask:
         from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
         from mt3x.tasks import registered
 
+        model = _token_config(model, "SeqioTask", "BuiltDatasets")
         process, processes = _divide(self.batch_size)
         options = TaskOptions(
             data_dir=self.data_dir,
@@ -236,6 +367,19 @@ class SeqioTask:
     def evaluation_pieces(self, count: int) -> list[Piece]:
         """None yet: pieces are read from records, by `BuiltDatasets`."""
         return []
+
+
+def _token_config(model: ModelConfig, source: str, instead: str) -> TranscriptionConfig:
+    """The model, where it is one that writes tokens.
+
+    Raises:
+      ValueError: it is a frame recogniser.
+    """
+    if isinstance(model, TranscriptionConfig):
+        return model
+    raise ValueError(
+        f"{source} makes tokens, which a frame recogniser does not read; give it {instead} instead"
+    )
 
 
 _SEEDS_APART = 1_000_003

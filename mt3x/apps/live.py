@@ -129,7 +129,7 @@ def _device(args: argparse.Namespace) -> str | int | None:
 def _warm_up(transcriber: "Transcriber") -> None:
     """Compiles what segments need, so that the first notes come no later than others."""
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, transcriber.config.segment_samples)
-    for _ in transcriber.stream([noise.astype(np.float32)], transcriber.config.spectrogram.sample_rate):
+    for _ in transcriber.stream([noise.astype(np.float32)], transcriber.config.sample_rate):
         pass
 
 

@@ -26,17 +26,35 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     scores = kinds.add_parser("scores", help="pack all MusicXML scores below a folder into one file")
     scores.add_argument("--source", type=Path, required=True, metavar="DIR", help="where the scores are")
     scores.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .npz to write")
-    bank = kinds.add_parser(
-        "note-bank", help="render every note of a soundfont once (3 GB), to train where rendering is too slow"
-    )
-    bank.add_argument("--soundfont", required=True, metavar="NAME", help="a name or a .sf2 or .sf3 file")
-    bank.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to write")
-    bank.add_argument("--programs", type=int, default=112, metavar="N", help="the first N programs (112)")
-    bank.add_argument("--seconds", type=float, default=3.0, help="length of the longest note (3)")
+    _add_note_bank(kinds.add_parser("note-bank", help="pack single notes: of a soundfont, or of recordings"))
     for name, entry in READERS.items():
         _add_data_set(kinds.add_parser(name, help=f"build records: {entry.description}"))
     for kind in kinds.choices.values():
         kind.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
+    bands = kinds.add_parser("bands", help="pack drummers and lead sheets into one file")
+    bands.add_argument("--grooves", type=Path, required=True, metavar="DIR", help="the Groove MIDI Dataset")
+    bands.add_argument("--sheets", type=Path, required=True, metavar="DIR", help="lead sheets, .mxl files")
+    bands.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .npz to write")
+
+
+def _add_note_bank(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--soundfont",
+        metavar="NAME",
+        help="a name or a .sf2 or .sf3 file, to render every note of once (3 GB); or",
+    )
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="DIR",
+        help="a folder of recorded notes: .sfz files, and programs.tsv with columns sfz, program, is_drum",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to write")
+    of_soundfont = parser.add_argument_group("of a soundfont")
+    of_soundfont.add_argument(
+        "--programs", type=int, default=112, metavar="N", help="the first N programs (112)"
+    )
+    of_soundfont.add_argument("--seconds", type=float, default=3.0, help="length of the longest note (3)")
 
 
 def _add_data_set(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.kind == "scores":
             return _prepare_scores(args)
+        if args.kind == "bands":
+            return _prepare_bands(args)
         if args.kind == "note-bank":
             return _prepare_note_bank(args)
         return _prepare_records(args)
@@ -88,7 +108,24 @@ def _prepare_scores(args: argparse.Namespace) -> int:
     return 1 if report.failures else 0
 
 
+def _prepare_bands(args: argparse.Namespace) -> int:
+    from mt3x.data.bands import pack_bands
+
+    report = pack_bands(args.grooves, args.sheets, args.output)
+    print(
+        f"{args.output}: {report.beats} beats, {report.fills} fills, {report.sheets} lead sheets, "
+        f"{report.bytes / 1e6:.1f} MB"
+    )
+    if report.unreadable_sheets:
+        print(f"mt3x prepare: {report.unreadable_sheets} lead sheets cannot be read", file=sys.stderr)
+    return 1 if report.unreadable_sheets else 0
+
+
 def _prepare_note_bank(args: argparse.Namespace) -> int:
+    if (args.soundfont is None) == (args.samples is None):
+        raise ValueError("give one of --soundfont NAME and --samples DIR")
+    if args.samples is not None:
+        return _prepare_samples(args)
     from mt3x.audio.notebank import build_note_bank, save_note_bank
 
     bank = build_note_bank(
@@ -96,6 +133,17 @@ def _prepare_note_bank(args: argparse.Namespace) -> int:
     )
     save_note_bank(bank, args.output)
     print(f"{args.output}: {len(bank.samples)} notes, {bank.samples.nbytes / 1e6:.1f} MB")
+    return 0
+
+
+def _prepare_samples(args: argparse.Namespace) -> int:
+    from mt3x.synthesis.packing import pack_samples
+
+    report = pack_samples(args.samples, args.output)
+    print(
+        f"{args.output}: {report.instruments} instruments, {report.recordings} recordings, "
+        f"{report.bytes / 1e6:.1f} MB"
+    )
     return 0
 
 

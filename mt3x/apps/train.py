@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from mt3x.apps import gin_files, processes
 
 if TYPE_CHECKING:
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.model.config import TransformerConfig
+    from mt3x.runtime.models import ModelConfig
     from mt3x.runtime.presets import SearchName, TranscriptionConfig
     from mt3x.runtime.start import StartingPoint
     from mt3x.runtime.train_config import TrainConfig
@@ -83,9 +84,9 @@ class Settings:
       ValueError: eval_period or eval_pieces is too small, or model_dir is in a bucket.
     """
 
-    model: "TranscriptionConfig"
+    model: "ModelConfig"
     training: "TrainConfig"
-    source: "DrawnMusic | BuiltDatasets | SeqioTask"
+    source: "DrawnMusic | PlayedMusic | BuiltDatasets | SeqioTask"
     model_dir: str
     eval_period: int = 5000
     eval_pieces: int = 5
@@ -166,7 +167,8 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
 def _register() -> Callable[..., Settings]:
     """Tells gin what it may set; returns the `Settings` that it makes."""
     import gin
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, SeqioTask
+    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
+    from mt3x.audio.logfrequency import SpectraConfig
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.data.augmentation import AugmentationConfig
     from mt3x.data.batches import BatchConfig
@@ -174,10 +176,14 @@ def _register() -> Callable[..., Settings]:
     from mt3x.data.examples import ExampleConfig
     from mt3x.data.grain_pipeline import PipelineConfig
     from mt3x.data.pitch_shift import PitchShiftConfig
+    from mt3x.data.played_examples import PlayedConfig
     from mt3x.data.stem_mixing import MixConfig
     from mt3x.model.config import TransformerConfig
+    from mt3x.model.trunk import TrunkConfig
     from mt3x.music.instruments import Granularity
     from mt3x.runtime.adafactor import AdafactorConfig, LearningRateConfig
+    from mt3x.runtime.frames.config import FrameConfig, Thresholds
+    from mt3x.runtime.frames.loss import FrameLossConfig
     from mt3x.runtime.presets import TranscriptionConfig
     from mt3x.runtime.train_config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.tokens.spec import NoteSpec
@@ -188,6 +194,7 @@ def _register() -> Callable[..., Settings]:
     kinds = (
         *(SpectrogramConfig, VocabularyConfig, TransformerConfig, TranscriptionConfig, transcription_config),
         *(OptimizerConfig, AdafactorConfig, LearningRateConfig, LossConfig, TrainConfig),
+        *(SpectraConfig, TrunkConfig, Thresholds, FrameConfig, FrameLossConfig, PlayedConfig, PlayedMusic),
         *(AugmentationConfig, BatchConfig, ExampleConfig, DrawnMusic),
         *(SegmentSizes, MixConfig, PitchShiftConfig, PipelineConfig, BuiltDatasets, SeqioTask),
     )

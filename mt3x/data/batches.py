@@ -11,17 +11,14 @@ import itertools
 import multiprocessing
 import queue
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from mt3x.data.examples import Example, ExampleConfig, ExampleMaker, SoundSource
-from mt3x.data.scores import is_held_out, load_scores
+from mt3x.data.examples import Example, Maker
 
 Batch = dict[str, np.ndarray]
-OpenSources = Callable[[], Sequence[SoundSource]]
 
 _POLL_SECONDS = 5.0
 
@@ -62,17 +59,22 @@ class BatchConfig:
         return self.batch_size * self.pool_batches
 
 
-def stack(
-    examples: list[Example], target_lengths: tuple[int, ...], config: ExampleConfig, num_frames: int
-) -> Batch:
-    """One batch as `runtime.step` takes it, with what the sound sources gave for `prepare`."""
-    longest = max(len(example.targets) for example in examples)
-    length = next(length for length in target_lengths if length >= longest)
-    size = len(examples)
-    batch: Batch = {
-        "num_frames": np.full(size, num_frames, np.int32),
-        "targets": _pad([example.targets for example in examples], length, 0),
-    }
+def stack(examples: list[Example], target_lengths: tuple[int, ...], maker: Maker, num_frames: int) -> Batch:
+    """One batch as `runtime.step` takes it, with what the sound sources gave for `prepare`.
+
+    Raises:
+      ValueError: an example has more targets than the longest length.
+    """
+    size, config = len(examples), maker.config
+    batch: Batch = {"num_frames": np.full(size, num_frames, np.int32)}
+    if longest := max(len(example.targets) for example in examples):
+        if longest > target_lengths[-1]:
+            raise ValueError(
+                f"target_lengths end at {target_lengths[-1]}, but an example has {longest} tokens; let the "
+                "last length be at least max_tokens"
+            )
+        length = next(length for length in target_lengths if length >= longest)
+        batch["targets"] = _pad([example.targets for example in examples], length, 0)
     columns = (("start", 0), ("end", 0), ("pitch", -1), ("velocity", 0), ("program", 0), ("is_drum", 0))
     for name, padding in columns:
         values = [example.notes[name] for example in examples]
@@ -94,7 +96,7 @@ def _pad(rows: list[np.ndarray], length: int, padding: int) -> np.ndarray:
     return padded
 
 
-def draw_pool(maker: ExampleMaker, pool: int, batch_config: BatchConfig, make_batch: Callable) -> list[Batch]:
+def draw_pool(maker: Maker, pool: int, batch_config: BatchConfig, make_batch: Callable) -> list[Batch]:
     """The batches of one pool, in the order in which they are trained on."""
     first = pool * batch_config.pool_size
     total_examples = batch_config.total_steps * batch_config.batch_size
@@ -112,33 +114,19 @@ def draw_pool(maker: ExampleMaker, pool: int, batch_config: BatchConfig, make_ba
 class DrawnBatches:
     """An endless iterator of batches that can tell and take back its position (see `runtime.train`).
 
-    Held-out scores are never drawn from. Use as a context manager, or call `close`, to end the workers; they
-    also end by themselves when this process is gone.
+    Use as a context manager, or call `close`, to end the workers; they also end by themselves when this
+    process is gone.
 
     Args:
-      scores_file: packed by `data.scores.pack_scores`.
-      open_sources: makes the sound sources; called in each worker, so it must be picklable.
+      open_maker: opens what draws examples; called in each worker, so it must be picklable.
       num_frames: frames of a segment, for the batch's `num_frames`.
 
     Raises:
-      ValueError: `target_lengths` cannot hold `max_tokens`.
       RuntimeError: a worker failed, with its reason, or died; from `next`.
     """
 
-    def __init__(
-        self,
-        config: ExampleConfig,
-        batch_config: BatchConfig,
-        scores_file: Path,
-        open_sources: OpenSources,
-        num_frames: int,
-    ):
-        if batch_config.target_lengths[-1] < config.max_tokens:
-            raise ValueError(
-                f"target_lengths end at {batch_config.target_lengths[-1]}, but examples have up to "
-                f"{config.max_tokens} tokens; let the last length be at least max_tokens"
-            )
-        self._arguments = (config, batch_config, scores_file, open_sources, num_frames)
+    def __init__(self, batch_config: BatchConfig, open_maker: Callable[[], Maker], num_frames: int):
+        self._arguments = (batch_config, open_maker, num_frames)
         self._batch_config = batch_config
         self._position = (0, 0)
         self._workers: list[tuple[Any, Any]] = []
@@ -234,17 +222,14 @@ def _work(pools: Any, first_pool: int, stride: int, *arguments: Any) -> None:
 def _draw_pools(
     first_pool: int,
     stride: int,
-    config: ExampleConfig,
     batch_config: BatchConfig,
-    scores_file: Path,
-    open_sources: OpenSources,
+    open_maker: Callable[[], Maker],
     num_frames: int,
 ) -> Iterator[list[Batch]]:
-    scores = [score for score in load_scores(scores_file) if not is_held_out(score.name)]
-    maker = ExampleMaker(config, scores, open_sources())
+    maker = open_maker()
 
     def make_batch(examples: list[Example]) -> Batch:
-        return stack(examples, batch_config.target_lengths, config, num_frames)
+        return stack(examples, batch_config.target_lengths, maker, num_frames)
 
     for pool in itertools.count(first_pool, stride):
         yield draw_pool(maker, pool, batch_config, make_batch)

@@ -9,7 +9,8 @@ Times of notes are seconds from the start of the lead-in.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from mt3x.data.drums import draw_drum_pattern
 from mt3x.data.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.random_music import RandomMusicSettings, draw_random_music
-from mt3x.data.scores import Score
+from mt3x.data.scores import Score, is_held_out, load_scores
 from mt3x.music.instruments import Granularity, apply_granularity
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.music.timegrid import seconds_to_steps, steps_to_seconds
@@ -112,7 +113,7 @@ class Example:
     """One segment.
 
     Attributes:
-      targets: int32 [T], ids with the end token.
+      targets: int32 [T], ids with the end token; T is 0 where no tokens are written.
       notes: all that sound in lead-in and segment.
       sound: what its `SoundSource` gave.
     """
@@ -120,6 +121,27 @@ class Example:
     targets: np.ndarray
     notes: np.ndarray
     sound: dict[str, np.ndarray]
+
+
+class SegmentConfig(Protocol):
+    """What a batch must know of how its examples were drawn."""
+
+    @property
+    def lead_seconds(self) -> float: ...
+
+    @property
+    def max_notes(self) -> int: ...
+
+
+class Maker(Protocol):
+    """What draws examples: number i of a seed from a generator that was seeded with both."""
+
+    @property
+    def config(self) -> SegmentConfig: ...
+
+    def draw(self, rng: np.random.Generator, progress: float) -> Example:
+        """One example; `progress` 0..1 is how far the run is."""
+        ...
 
 
 def notes_as_written(notes: np.ndarray, granularity: Granularity, steps_per_second: int) -> np.ndarray:
@@ -145,7 +167,8 @@ class ExampleMaker:
     """Draws examples; its sources hold synthesizers, so each process makes its own."""
 
     def __init__(self, config: ExampleConfig, scores: Sequence[Score], sources: Sequence[SoundSource]):
-        self._config, self._scores, self._sources = config, scores, sources
+        self.config = self._config = config
+        self._scores, self._sources = scores, sources
         self._codec = build_codec(config.vocabulary)
         self._vocabulary = vocabulary_from_codec(self._codec)
 
@@ -190,3 +213,17 @@ class ExampleMaker:
             )
             return draw_random_music(rng, config.total_seconds, settings)
         return draw_drum_pattern(rng, config.total_seconds)
+
+
+OpenSources = Callable[[], Sequence[SoundSource]]
+
+
+def open_example_maker(config: ExampleConfig, scores_file: Path, open_sources: OpenSources) -> ExampleMaker:
+    """What a worker process opens; held-out scores are never drawn from.
+
+    Args:
+      scores_file: packed by `data.scores.pack_scores`.
+      open_sources: makes the sound sources.
+    """
+    scores = [score for score in load_scores(scores_file) if not is_held_out(score.name)]
+    return ExampleMaker(config, scores, open_sources())

@@ -17,8 +17,7 @@ from mt3x.audio.composition import compose
 from mt3x.audio.notebank import Arrangement, NoteBank, arrange, load_note_bank
 from mt3x.audio.synthesis import Synthesizer, find_soundfont
 from mt3x.data.augmentation import AugmentationConfig, augment, make_prepare
-from mt3x.data.batches import OpenSources
-from mt3x.data.examples import ExampleConfig, SoundSource
+from mt3x.data.examples import ExampleConfig, OpenSources, SoundSource
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from mt3x.music.timegrid import floor_to_steps
 from mt3x.runtime.grammar import Grammatical
 from mt3x.runtime.mesh import SEGMENTS, share_segments
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 from mt3x.runtime.slots import (
     Memory,
     Search,
@@ -58,24 +59,6 @@ _MARGIN = 32
 
 LEAST_LANE = 8
 """Slots of a lane where there are fewer segments than slots: less would make a step hardly cheaper."""
-
-
-class Segment(NamedTuple):
-    """One segment of a recording.
-
-    Attributes:
-      samples: float32 [N], zeros past the recording's end.
-      num_frames: how many of its frames count.
-      first_frame: its place in the recording.
-      is_silent: the network is not asked; the segment gets no ids.
-      source: what the caller wants to find again beside the ids.
-    """
-
-    samples: np.ndarray
-    num_frames: int
-    first_frame: int
-    is_silent: bool = False
-    source: Any = None
 
 
 @dataclasses.dataclass

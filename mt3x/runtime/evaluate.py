@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mt3x.metrics.instruments import evaluate, mean_scores
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
+from mt3x.runtime.models import ModelConfig
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 from mt3x.runtime.transcriber import Transcriber
 from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.spec import NoteSpec
@@ -31,7 +33,7 @@ class Piece(NamedTuple):
 
 
 def evaluate_pieces(
-    config: TranscriptionConfig, params: Mapping[str, Any], pieces: Iterable[Piece]
+    config: ModelConfig, params: Mapping[str, Any], pieces: Iterable[Piece]
 ) -> dict[str, float]:
     """Means over the pieces of `onset_f1`, `onset_offset_f1` (not of a model of bare onsets) and
     `multi_instrument_f1` by the model's own granularity; nothing for no piece.

@@ -11,9 +11,9 @@ import numpy as np
 from mt3x.model.note_head import NUM_PROGRAMS
 from mt3x.music.instruments import PROGRAMS_PER_CLASS
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
-from mt3x.runtime.engine import Segment
 from mt3x.runtime.hearing import Heard
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 from mt3x.tokens.decode import DecodeReport
 
 LEAST_PROBABILITY = 0.5

@@ -15,10 +15,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mt3x.model.config import DTYPES
-from mt3x.runtime.engine import Segment
 from mt3x.runtime.hearing import NOTE_HEAD, Heard, hear
 from mt3x.runtime.mesh import SEGMENTS, share_segments
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 256
 """Segments that are heard together by default."""

@@ -4,6 +4,7 @@ Settings come from the `config.json` stored with the weights; Google's released 
 a preset. Weights are float32 and have exactly the shapes that the settings ask for.
 """
 
+import functools
 import os
 from importlib.resources import files
 from typing import Any
@@ -23,8 +24,12 @@ from mt3x.runtime.checkpoints import (
     load_checkpoint,
     read_config,
 )
+from mt3x.runtime.frames.config import FrameConfig, is_frame_config
+from mt3x.runtime.frames.network import fresh_params
 from mt3x.runtime.hearing import NOTE_HEAD, fresh_head
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
+
+ModelConfig = TranscriptionConfig | FrameConfig
 
 DEFAULT_MODEL = "default"
 """The model inside the package."""
@@ -32,7 +37,7 @@ DEFAULT_MODEL = "default"
 
 def resolve_model(
     name_or_path: str | os.PathLike[str] | None = None, preset: str | None = None
-) -> tuple[TranscriptionConfig, dict[str, Any], str]:
+) -> tuple[ModelConfig, dict[str, Any], str]:
     """The settings, weights and name of a model.
 
     Args:
@@ -57,7 +62,9 @@ def resolve_model(
     if preset is not None:
         config = PRESETS[preset]
     elif stored is not None:
-        config = TranscriptionConfig.from_json(stored.decode(), f"{path}: {CONFIG_FILE}")
+        text, source = stored.decode(), f"{path}: {CONFIG_FILE}"
+        kind = FrameConfig if is_frame_config(text) else TranscriptionConfig
+        config = kind.from_json(text, source)
     else:
         raise ValueError(_unknown_settings(path, checkpoint.params))
     if not is_default:  # our own tests check that one; here it would cost 0.3 s of each cold start
@@ -79,6 +86,13 @@ def parameter_shapes(config: TransformerConfig, note_head_width: int = 0) -> dic
     return {name: leaf.shape for name, leaf in flatten(params).items()}
 
 
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    if isinstance(config, TranscriptionConfig):
+        return parameter_shapes(config.network, config.note_head_width)
+    shapes = jax.eval_shape(functools.partial(fresh_params, config), jax.random.key(0))
+    return {name: leaf.shape for name, leaf in flatten(shapes).items()}
+
+
 def _default_folder() -> str:
     folder = files("mt3x") / "models" / DEFAULT_MODEL
     if not folder.is_dir():
@@ -88,9 +102,9 @@ def _default_folder() -> str:
     return str(folder)
 
 
-def _check_shapes(path: str, config: TranscriptionConfig, params: dict[str, Any]) -> None:
+def _check_shapes(path: str, config: ModelConfig, params: dict[str, Any]) -> None:
     try:
-        check_params(params, parameter_shapes(config.network, config.note_head_width))
+        check_params(params, _shapes(config))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

@@ -88,6 +88,16 @@ class TranscriptionConfig:
         return not self.instruments or DRUMS in self.instruments
 
     @property
+    def sample_rate(self) -> int:
+        """Hz, of what the network reads."""
+        return self.spectrogram.sample_rate
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames in a second."""
+        return self.spectrogram.frames_per_second
+
+    @property
     def segment_samples(self) -> int:
         """Samples of one full segment."""
         return self.segment_frames * self.spectrogram.hop_width

@@ -9,6 +9,7 @@ run counts on from the checkpoint's step and takes over its optimizer's state.
 """
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ from mt3x.runtime.checkpoints import (
     load_checkpoint,
     read_config,
 )
+from mt3x.runtime.frames.config import FrameConfig
+from mt3x.runtime.frames.network import fresh_params
 from mt3x.runtime.hearing import NOTE_HEAD, fresh_head
-from mt3x.runtime.models import DEFAULT_MODEL, parameter_shapes, resolve_model
+from mt3x.runtime.models import DEFAULT_MODEL, ModelConfig, parameter_shapes, resolve_model
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 from mt3x.runtime.state import Params
 from mt3x.runtime.step import NUM_CLASSES
-from mt3x.runtime.train_config import TrainConfig
+from mt3x.runtime.train_config import LossConfig, TrainConfig
 from mt3x.runtime.vocabulary_mapping import old_ids, with_vocabulary
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
@@ -65,10 +68,13 @@ class StartingPoint:
     position: dict[str, Any] | None = None
 
 
-def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingPoint:
+def fresh_start(config: ModelConfig, training: TrainConfig) -> StartingPoint:
     """Fresh parameters of the network, with the note head where it has one, and of the frame head where
     the loss has one.
     """
+    if isinstance(config, FrameConfig):
+        params = jax.jit(functools.partial(fresh_params, config))(jax.random.key(training.seed))
+        return StartingPoint({"network": params})
     network_key, head_key = jax.random.split(jax.random.key(training.seed))
     network = config.network
     frames = np.zeros((1, config.segment_frames, network.input_depth), np.float32)
@@ -82,7 +88,7 @@ def fresh_start(config: TranscriptionConfig, training: TrainConfig) -> StartingP
     return StartingPoint(_with_frame_head(params, config, training, head_key))
 
 
-def starting_shapes(config: TranscriptionConfig, training: TrainConfig) -> Any:
+def starting_shapes(config: ModelConfig, training: TrainConfig) -> Any:
     """What `fresh_start` gives, as shapes."""
     plain = dataclasses.replace(training, has_alignment_prior=False)  # the prior is computed in NumPy
     return jax.eval_shape(lambda: fresh_start(config, plain).params)
@@ -92,7 +98,7 @@ def _with_frame_head(
     network: Params, config: TranscriptionConfig, training: TrainConfig, key: jax.Array
 ) -> Params:
     """A network's parameters with those of a fresh frame head beside them, where the loss has one."""
-    if not training.loss.frame_weight:
+    if not isinstance(training.loss, LossConfig) or not training.loss.frame_weight:
         return {"network": network}
     encoded = np.zeros((1, config.segment_frames, config.network.emb_dim), np.float32)
     return {"network": network, "frame_head": jax.jit(FrameHead(NUM_CLASSES).init)(key, encoded)["params"]}
@@ -109,7 +115,7 @@ def _shifts(config: TranscriptionConfig) -> tuple[int, np.ndarray]:
 
 def save_weights_and_position(
     path: Path,
-    config: TranscriptionConfig,
+    config: ModelConfig,
     params: Params,
     average: Params,
     step: int,
@@ -131,7 +137,7 @@ def save_weights_and_position(
 
 
 def start_from_weights(
-    path: str | os.PathLike[str], config: TranscriptionConfig, training: TrainConfig
+    path: str | os.PathLike[str], config: ModelConfig, training: TrainConfig
 ) -> StartingPoint:
     """The newest weights and position that `save_weights_and_position` left in a folder.
 
@@ -151,7 +157,7 @@ def start_from_weights(
 
 def start_from_checkpoint(
     path: str | os.PathLike[str],
-    config: TranscriptionConfig,
+    config: ModelConfig,
     training: TrainConfig,
     preset: str | None = None,
 ) -> StartingPoint:
@@ -168,6 +174,8 @@ def start_from_checkpoint(
       ValueError: settings that are missing, or others than the run's; the text says what to set.
       CheckpointError: the checkpoint is missing, broken or of another network; it is a ValueError.
     """
+    if isinstance(config, FrameConfig):
+        return StartingPoint({"network": _trained_frames(path, config)})
     old, params = _trained(path, config, preset)
     head = params.pop(NOTE_HEAD, None)
     network = dataclasses.replace(config.network, vocab_size=old.network.vocab_size)
@@ -186,6 +194,16 @@ def start_from_checkpoint(
     return StartingPoint({**fresh, "network": mapped})
 
 
+def _trained_frames(path: str | os.PathLike[str], config: FrameConfig) -> Params:
+    """Weights, float32, of a trained frame recogniser of the same sizes."""
+    old, params, _ = resolve_model(path)
+    if not isinstance(old, FrameConfig):
+        raise ValueError(f"{path} writes tokens; give the folder of a frame recogniser to start one from")
+    _check_fields(path, old.spectra, config.spectra)
+    _check_fields(path, old.network, config.network)
+    return params
+
+
 def _trained(
     path: str | os.PathLike[str], config: TranscriptionConfig, preset: str | None
 ) -> tuple[TranscriptionConfig, Params]:
@@ -198,6 +216,10 @@ def _trained(
             f"{', '.join(PRESETS)}, or {SAME!r} where they are those of this run"
         )
     old, params, _ = resolve_model(path, preset)
+    if isinstance(old, FrameConfig):
+        raise ValueError(
+            f"{path} is a frame recogniser, which writes no tokens; give a checkpoint of one that does"
+        )
     return old, params
 
 

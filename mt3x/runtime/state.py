@@ -144,11 +144,27 @@ def _matrices(params: optax.Params) -> optax.Params:
     return jax.tree.map(lambda value: value.ndim > 1, params)
 
 
+_FRAME_OUTPUTS = ("onset", "active", "offset", "cents", "hits", "is_note", "programs", "velocity")
+_FRAME_TABLES = ("pitch_table", "pitch_nearness", "time_nearness")
+
+
 def _layer_matrices(params: optax.Params) -> optax.Params:
-    """Muon's own marker for each kernel [in, out] inside `layers_N`; None for all other parameters."""
+    """Muon's own marker for matrices inside a network, None for all other parameters.
+
+    They are the kernels [in, out] inside `layers_N` of a transformer, and of a frame recogniser all kernels
+    [..., in, out] but those of output layers and tables.
+    """
+    tree: Any = params
+    network = tree.get("network") if isinstance(tree, dict) else None
+    is_frames = isinstance(network, dict) and "trunk" in network
 
     def mark(path: tuple[Any, ...], value: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-        is_in_layer = any(str(getattr(key, "key", "")).startswith("layers_") for key in path)
+        names = [str(getattr(key, "key", "")) for key in path]
+        if is_frames:
+            is_inner = value.ndim > 1 and names[-2] not in _FRAME_OUTPUTS and names[-1] not in _FRAME_TABLES
+            inputs = tuple(range(value.ndim - 1))
+            return optax.contrib.MuonDimensionNumbers(inputs, value.ndim - 1) if is_inner else None
+        is_in_layer = any(name.startswith("layers_") for name in names)
         return optax.contrib.MuonDimensionNumbers() if is_in_layer and value.ndim == 2 else None
 
     return jax.tree_util.tree_map_with_path(mark, params)

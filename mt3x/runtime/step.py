@@ -21,16 +21,21 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from mt3x.audio.logfrequency import make_filter_bank
 from mt3x.audio.logmel import log_mel
 from mt3x.model.frame_head import NUM_PITCHES, FrameHead
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.music.instruments import CLASS_NAMES, PROGRAMS_PER_CLASS
+from mt3x.runtime.frames.config import FrameConfig
+from mt3x.runtime.frames.loss import FrameLossConfig
+from mt3x.runtime.frames.loss import frame_loss as frame_recogniser_loss
+from mt3x.runtime.frames.network import detect
 from mt3x.runtime.hearing import NOTE_HEAD, note_loss, read_rolls
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.state import Params, TrainState, apply_gradients, without_frozen
-from mt3x.runtime.train_config import TrainConfig
+from mt3x.runtime.train_config import LossConfig, TrainConfig
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 
 Batch = dict[str, jax.Array]
@@ -98,7 +103,7 @@ def jitter_shifts(key: jax.Array, ids: jax.Array, shift_ids: tuple[int, int], st
 
 
 def make_train_step(
-    config: TranscriptionConfig,
+    config: TranscriptionConfig | FrameConfig,
     training: TrainConfig,
     optimizer: optax.GradientTransformation,
     prepare: Prepare,
@@ -117,12 +122,17 @@ def make_train_step(
     `gradient_norm`, without frozen parameters, and, where they are part of the loss, `token_accuracy`,
     `frame_loss`, and those of the note head (`hearing.note_loss`) with `roll_loss`, of its own rolls.
     """
-    loss = _make_loss(config, training, prepare, mesh)
+    has_tokens = isinstance(config, TranscriptionConfig)
+    loss = (
+        _make_loss(config, training, prepare, mesh)
+        if isinstance(config, TranscriptionConfig)
+        else make_frame_loss(config, training, prepare)
+    )
 
     def step(state: TrainState, batch: Batch, key: jax.Array, resources: Any):
         key = jax.random.fold_in(key, state.step)
         progress = state.step.astype(jnp.float32) / training.total_steps
-        count = jnp.maximum(jnp.sum(batch["targets"] > 0).astype(jnp.float32), 1.0)
+        count = jnp.maximum(jnp.sum(batch["targets"] > 0).astype(jnp.float32), 1.0) if has_tokens else 1.0
 
         def slope(part: Batch, key: jax.Array):
             gradients, measured = jax.grad(loss, has_aux=True)(
@@ -154,6 +164,30 @@ def _add_up(slope: Callable[[Batch, jax.Array], Any], batch: Batch, key: jax.Arr
     return jax.lax.scan(add, zeros, (parts, keys))[0]
 
 
+def make_frame_loss(
+    config: FrameConfig, training: TrainConfig, prepare: Prepare
+) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
+    """As `_make_loss`, of a frame recogniser: its batches hold no tokens.
+
+    Raises:
+      ValueError: the run's loss is that of tokens.
+    """
+    weights = training.loss
+    if not isinstance(weights, FrameLossConfig):
+        raise ValueError("the loss of a frame recogniser is a FrameLossConfig; set TrainConfig.loss to one")
+    bank = make_filter_bank(config.spectra, (0,))
+
+    def loss(
+        params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
+    ):
+        detected = detect(config, params["network"], bank, prepare(key, batch, resources))
+        total, measured = frame_recogniser_loss(config, weights, detected, batch)
+        parts = training.num_microbatches
+        return total / parts, {name: value / parts for name, value in measured.items()}
+
+    return loss
+
+
 def _make_loss(
     config: TranscriptionConfig, training: TrainConfig, prepare: Prepare, mesh: Mesh
 ) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
@@ -164,6 +198,10 @@ def _make_loss(
       run, `count` the tokens of the whole batch.
     """
     weights = training.loss
+    if not isinstance(weights, LossConfig):
+        raise ValueError(
+            "the loss of a model that writes tokens is a LossConfig; set TrainConfig.loss to one"
+        )
     has_notes = bool(config.note_head_width and weights.note_weight)
     heads = [
         f"LossConfig.{name}"

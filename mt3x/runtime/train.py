@@ -23,7 +23,7 @@ from jax.sharding import Mesh
 
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
-from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.models import ModelConfig
 from mt3x.runtime.start import StartingPoint, fresh_start, save_weights_and_position, starting_shapes
 from mt3x.runtime.state import Params, TrainState, make_optimizer, new_state
 from mt3x.runtime.step import Prepare, make_train_step
@@ -71,7 +71,7 @@ class Evaluation:
 
 
 def train(
-    config: TranscriptionConfig,
+    config: ModelConfig,
     training: TrainConfig,
     feed: Feed,
     directory: Path,
@@ -107,7 +107,7 @@ def train(
             batch = next(feed.batches)
             state, measured = step(state, split_batch(batch, mesh), key, resources)
             number += 1
-            log.add(measured, len(batch["targets"]) * jax.process_count())
+            log.add(measured, len(batch["num_frames"]) * jax.process_count())
             profile.after_step(number, state)
             is_stopped, is_time = _any_process(
                 should_stop(), time.monotonic() - saved_at > training.checkpoint_seconds
@@ -134,13 +134,13 @@ def train(
     return state
 
 
-def _claim_directory(directory: Path, config: TranscriptionConfig) -> None:
+def _claim_directory(directory: Path, config: ModelConfig) -> None:
     path = directory / CONFIG_FILE
     if jax.process_index() == 0 and not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
         path.write_text(config.to_json(), encoding="utf-8")
     multihost_utils.sync_global_devices("config.json is written")
-    if TranscriptionConfig.from_json(path.read_text(encoding="utf-8"), str(path)) != config:
+    if type(config).from_json(path.read_text(encoding="utf-8"), str(path)) != config:
         raise ValueError(
             f"{directory} holds a run of another configuration ({path}); choose another directory"
         )
@@ -158,7 +158,7 @@ class _Beginning:
 
 
 def _begin(
-    config: TranscriptionConfig,
+    config: ModelConfig,
     training: TrainConfig,
     start: Callable[[], StartingPoint],
     batches: BatchIterator,

@@ -5,6 +5,7 @@ import re
 from typing import Literal, get_args
 
 from mt3x.runtime.adafactor import AdafactorConfig
+from mt3x.runtime.frames.loss import FrameLossConfig
 
 OptimizerName = Literal["muon", "adamw"]
 
@@ -130,7 +131,7 @@ class TrainConfig:
     profile_at: int | None = None
     average_decay: float = 0.998
     optimizer: OptimizerConfig | AdafactorConfig = OptimizerConfig()
-    loss: LossConfig = LossConfig()
+    loss: LossConfig | FrameLossConfig = LossConfig()
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ Segments without any sound are not shown to the network (MT3 shows them, and it 
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -20,15 +21,20 @@ from mt3x.audio.ahead import read_recordings
 from mt3x.audio.live import audio_seconds, from_blocks
 from mt3x.audio.load import AudioError, from_array, stream_audio
 from mt3x.audio.segments import iter_segments
+from mt3x.audio.tuning import TuningTracker
 from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
 from mt3x.runtime.collector import NoteCollector
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
+from mt3x.runtime.frames.assembly import NoteAssembler
+from mt3x.runtime.frames.config import FrameConfig
+from mt3x.runtime.frames.recogniser import FramePredictions, FrameRecogniser
 from mt3x.runtime.heard_notes import HeardNotes, edge_frames
 from mt3x.runtime.hearing import NOTE_HEAD, Heard, name_instruments
 from mt3x.runtime.listener import Listener
-from mt3x.runtime.models import resolve_model
-from mt3x.runtime.presets import SearchName, TranscriptionConfig
+from mt3x.runtime.models import ModelConfig, resolve_model
+from mt3x.runtime.presets import SearchName
+from mt3x.runtime.segment import Segment
 from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.decode import DecodeReport
 
@@ -64,9 +70,12 @@ def load(
       ValueError: no such model, a broken checkpoint (`CheckpointError`), or a bad option.
     """
     config, params, name = resolve_model(name_or_path, preset)
+    is_frames = isinstance(config, FrameConfig)
+    if is_frames and search not in (None, "frames"):
+        raise ValueError(f"search is {search!r}, but {name} writes no tokens to search among; leave it out")
     changes = {
-        "search": search,
-        "merge_restrikes_seconds": merge_restrikes_seconds,
+        "search": None if is_frames else search,
+        "merge_seconds" if is_frames else "merge_restrikes_seconds": merge_restrikes_seconds,
         "instruments": None if instruments is None else parse_instruments(instruments),
     }
     config = dataclasses.replace(config, **{key: new for key, new in changes.items() if new is not None})
@@ -96,7 +105,7 @@ class Transcriber:
 
     def __init__(
         self,
-        config: TranscriptionConfig,
+        config: ModelConfig,
         params: Mapping[str, Any],
         name: str = "unnamed",
         batch_size: int | None = None,
@@ -119,7 +128,10 @@ class Transcriber:
         self.config = config
         self.name = name
         self._mt3_compatible = mt3_compatible
-        self._engine = self._listener = self._naming = None
+        self._engine = self._listener = self._frames = self._naming = None
+        if isinstance(config, FrameConfig):
+            self._frames = FrameRecogniser(config, params, batch_size)
+            return
         if config.search == "frames":
             self._listener = Listener(config, params, batch_size, dtype)
             return
@@ -177,7 +189,7 @@ class Transcriber:
           ValueError: num_workers is negative.
         """
         takes: deque[_Take] = deque()
-        read = read_recordings(recordings, self.config.spectrogram.sample_rate, num_workers)
+        read = read_recordings(recordings, self.config.sample_rate, num_workers)
 
         def segments() -> Iterator[Segment]:
             for number, blocks in read:
@@ -230,7 +242,7 @@ class Transcriber:
           AudioError: samples that can't be used, while iterating.
         """
         take = self._take()
-        mono = from_blocks(blocks, sample_rate, self.config.spectrogram.sample_rate)
+        mono = from_blocks(blocks, sample_rate, self.config.sample_rate)
         for segment, found in self._decode(take.segments(mono)):
             self._collect(segment, found)
             if len(notes := take.collector.take_final()):
@@ -246,7 +258,7 @@ class Transcriber:
         self, recording: str | os.PathLike[str] | np.ndarray, sample_rate: int | None
     ) -> tuple[Iterable[np.ndarray], float | None]:
         """Blocks of mono samples at the network's rate, and the length of all in seconds, if known."""
-        target_rate = self.config.spectrogram.sample_rate
+        target_rate = self.config.sample_rate
         if isinstance(recording, (str, os.PathLike)):
             if sample_rate is not None:
                 raise ValueError(
@@ -261,25 +273,33 @@ class Transcriber:
     def _take(self, number: int = 0) -> "_Take":
         return _Take(number, self.config, self._mt3_compatible)
 
-    def _decode(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, "np.ndarray | Heard | None"]]:
+    def _decode(
+        self, segments: Iterable[Segment]
+    ) -> Iterator[tuple[Segment, "np.ndarray | Heard | FramePredictions | None"]]:
         """Each segment with its ids, or with what is heard there; in order."""
+        if self._frames is not None:
+            return self._frames.recognise(segments)
         if self._listener is not None:
             return self._listener.listen(segments)
         assert self._engine is not None
         return self._engine.decode(segments)
 
-    def _collect(self, segment: Segment, found: "np.ndarray | Heard | None") -> None:
+    def _collect(self, segment: Segment, found: "np.ndarray | Heard | FramePredictions | None") -> None:
         """Gives what was found in a segment to the take that it is from."""
         take: _Take = segment.source
         take.num_decoded += 1
         take.num_sounding += not segment.is_silent
-        if isinstance(take.collector, HeardNotes):
-            assert not isinstance(found, np.ndarray)
+        if isinstance(take.collector, NoteAssembler):
+            assert found is None or isinstance(found, FramePredictions)
+            take.collector.add(segment, found)
+        elif isinstance(take.collector, HeardNotes):
+            assert found is None or isinstance(found, Heard)
             take.collector.add(segment, found)
         elif segment.is_silent:
             take.collector.add_silence(segment.first_frame)
         else:
             assert isinstance(found, np.ndarray)
+            assert not isinstance(self.config, FrameConfig)
             take.num_cut += len(found) == self.config.max_target_length
             take.collector.add(found, segment.first_frame)
             if self._naming is not None:
@@ -287,19 +307,20 @@ class Transcriber:
 
     def _name_instruments(self, segment: Segment, collector: NoteCollector) -> None:
         """Lets the note head say what plays the notes that begin in the collector's last segment."""
+        assert not isinstance(self.config, FrameConfig)
         notes = collector.begun_last()
         heard = notes.copy()
-        heard["start"] -= segment.first_frame / self.config.spectrogram.frames_per_second
+        heard["start"] -= segment.first_frame / self.config.frames_per_second
         programs = name_instruments(self._naming, self.config, segment.samples, segment.num_frames, heard)
         collector.name_instruments(notes, programs)
 
     def _transcription(self, take: "_Take", notes: np.ndarray, report: DecodeReport) -> Transcription:
-        duration_seconds = take.num_samples / self.config.spectrogram.sample_rate
+        duration_seconds = take.num_samples / self.config.sample_rate
         notices = _notices(take.num_notes + len(notes), take.num_sounding, take.num_cut)
         return Transcription(notes, report, duration_seconds, self.name, notices)
 
     def _end_seconds(self, segment: Segment) -> float:
-        return (segment.first_frame + segment.num_frames) / self.config.spectrogram.frames_per_second
+        return (segment.first_frame + segment.num_frames) / self.config.frames_per_second
 
 
 class _Take:
@@ -315,11 +336,20 @@ class _Take:
       is_read, error: whether its end was reached, and what ended it before.
     """
 
-    def __init__(self, number: int, config: TranscriptionConfig, mt3_compatible: bool):
+    def __init__(self, number: int, config: ModelConfig, mt3_compatible: bool):
         self.number = number
-        is_heard = config.search == "frames"
-        self.collector = HeardNotes(config) if is_heard else NoteCollector(config, mt3_compatible)
-        self._overlap_frames = sum(edge_frames(config.segment_frames)) if is_heard else 0
+        self._lead_frames = self._overlap_frames = 0
+        self._tuning: TuningTracker | None = None
+        if isinstance(config, FrameConfig):
+            self.collector = NoteAssembler(config)
+            self._lead_frames = config.lead_frames
+            self._overlap_frames = config.lead_frames + config.tail_frames
+            self._tuning = TuningTracker(config.sample_rate)
+        elif config.search == "frames":
+            self.collector = HeardNotes(config)
+            self._overlap_frames = sum(edge_frames(config.segment_frames))
+        else:
+            self.collector = NoteCollector(config, mt3_compatible)
         self.num_samples = self.num_segments = 0
         self.num_decoded = self.num_sounding = self.num_cut = self.num_notes = 0
         self.total_seconds: float | None = None
@@ -334,16 +364,22 @@ class _Take:
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Cuts blocks of mono samples at the network's rate."""
-        hop_samples = self._config.spectrogram.hop_width
+        hop_samples = round(self._config.sample_rate / self._config.frames_per_second)
+        silence = np.zeros(self._lead_frames * hop_samples, np.float32)
         for cut in iter_segments(
-            self._counted(blocks), self._config.segment_frames, hop_samples, self._overlap_frames
+            itertools.chain([silence], self._counted(blocks)),
+            self._config.segment_frames,
+            hop_samples,
+            self._overlap_frames,
         ):
             for samples, num_frames, first_frame in zip(
                 cut.samples, cut.num_frames.tolist(), cut.first_frames.tolist(), strict=True
             ):
                 self.num_segments += 1
                 is_silent = bool(np.abs(samples).max() <= SILENCE_PEAK) and not self._hears_silence
-                yield Segment(samples, num_frames, first_frame, is_silent, source=self)
+                tuning_cents = self._tuning.add(samples) if self._tuning is not None else 0.0
+                first_frame -= self._lead_frames
+                yield Segment(samples, num_frames, first_frame, is_silent, self, tuning_cents)
         self.is_read = True
 
     def _counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

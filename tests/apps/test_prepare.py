@@ -1,4 +1,4 @@
-"""`mt3x prepare` on a few scores, a small note bank and a folder of recordings."""
+"""`mt3x prepare` on a few scores, a band, small note banks and a folder of recordings."""
 
 import json
 import sys
@@ -9,11 +9,14 @@ import soundfile
 
 from mt3x.apps.cli import main
 from mt3x.audio.notebank import load_note_bank
+from mt3x.data.bands import load_bands
 from mt3x.data.datasets import READERS
 from mt3x.data.records import Records
 from mt3x.data.scores import load_scores
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
+from mt3x.synthesis.instruments import load_samples
+from tests.data.band_folders import write_grooves, write_sheets
 
 SCORE = """<?xml version="1.0"?>
 <score-partwise version="4.0">
@@ -79,6 +82,69 @@ def test_a_missing_soundfont_is_an_error(tmp_path, capsys):
     words = ["prepare", "note-bank", "--soundfont", "nowhere.sf2", "--output", str(tmp_path / "bank")]
     assert main(words) == 2
     assert "no soundfont at nowhere.sf2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """A folder of one instrument as an SFZ file."""
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    soundfile.write(folder / "c4.wav", 0.5 * np.sin(np.arange(8000) / 6), 44_100)
+    (folder / "piano.sfz").write_text("<region> sample=c4.wav key=60")
+    (folder / "programs.tsv").write_text("sfz\tprogram\tis_drum\npiano.sfz\t0\t0\n")
+    return folder
+
+
+def test_samples_are_packed(samples, capsys):
+    output = samples.parent / "packed"
+    assert main(["prepare", "note-bank", "--samples", str(samples), "--output", str(output)]) == 0
+    assert load_samples(output).instruments == ("piano",)
+    assert "packed: 1 instruments, 1 recordings, 0.0 MB" in capsys.readouterr().out
+
+
+def test_samples_that_cannot_be_packed_are_an_error(samples, capsys):
+    (samples / "programs.tsv").unlink()
+    output = samples.parent / "packed"
+    assert main(["prepare", "note-bank", "--samples", str(samples), "--output", str(output)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "programs.tsv is missing; SFZ files do not say which" in lines[0]
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--soundfont", "sf_GMbank", "--samples", "samples"]])
+def test_a_note_bank_is_of_a_soundfont_or_of_samples(tmp_path, capsys, words):
+    assert main(["prepare", "note-bank", *words, "--output", str(tmp_path / "bank")]) == 2
+    assert capsys.readouterr().err == "mt3x prepare: give one of --soundfont NAME and --samples DIR\n"
+
+
+def prepare_bands(folder):
+    words = ["--grooves", str(folder / "grooves"), "--sheets", str(folder / "sheets")]
+    output = folder / "bands.npz"
+    return main(["prepare", "bands", *words, "--output", str(output)]), output
+
+
+def test_bands_are_packed(tmp_path, capsys):
+    write_grooves(tmp_path / "grooves")
+    write_sheets(tmp_path / "sheets")
+    code, output = prepare_bands(tmp_path)
+    music = load_bands(output)
+    assert (code, len(music.grooves), len(music.sheets)) == (0, 1, 1)
+    assert "bands.npz: 1 beats, 0 fills, 1 lead sheets, 0.0 MB" in capsys.readouterr().out
+
+
+def test_lead_sheets_that_cannot_be_read_are_counted(tmp_path, capsys):
+    write_grooves(tmp_path / "grooves")
+    (write_sheets(tmp_path / "sheets") / "bad.mxl").write_text("no sheet")
+    code, output = prepare_bands(tmp_path)
+    assert code == 1 and len(load_bands(output).sheets) == 1
+    assert capsys.readouterr().err == "mt3x prepare: 1 lead sheets cannot be read\n"
+
+
+def test_a_folder_without_grooves_is_an_error(tmp_path, capsys):
+    code, output = prepare_bands(tmp_path)
+    assert code == 2 and not output.exists()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "info.csv cannot be read" in lines[0]
 
 
 @pytest.fixture
@@ -160,4 +226,4 @@ def test_every_data_set_has_a_command(capsys):
         main(["prepare", "--help"])
     assert exit_.value.code == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in (*READERS, "scores", "note-bank"))
+    assert all(name in printed for name in (*READERS, "scores", "bands", "note-bank"))

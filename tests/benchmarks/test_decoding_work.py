@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from decoding_work import make_steps, watch
 
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
+from mt3x.runtime.segment import Segment
 
 pytestmark = pytest.mark.slow
 

@@ -1,5 +1,6 @@
 """Batches: always the same ones, whoever draws them and wherever one begins."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -14,7 +15,7 @@ from mt3x.audio.notebank import NoteBank, save_note_bank
 from mt3x.data import batches
 from mt3x.data.augmentation import AugmentationConfig
 from mt3x.data.batches import BatchConfig, DrawnBatches, stack
-from mt3x.data.examples import Example, ExampleConfig
+from mt3x.data.examples import Example, ExampleConfig, open_example_maker
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.data.sound import note_bank_sound
 from mt3x.music.notes import make_notes
@@ -60,7 +61,8 @@ def start(scores_file, open_sources):
     started = []
 
     def make(config=EXAMPLES, sizes=SIZES, scores=scores_file, sources=open_sources):
-        started.append(DrawnBatches(config, sizes, scores, sources, NUM_FRAMES))
+        open_maker = functools.partial(open_example_maker, config, scores, sources)
+        started.append(DrawnBatches(sizes, open_maker, NUM_FRAMES))
         return started[-1]
 
     yield make
@@ -71,7 +73,8 @@ def start(scores_file, open_sources):
 @pytest.fixture(scope="module")
 def expected(scores_file, open_sources):
     """(batches, the position after each) of three pools drawn by one worker."""
-    with DrawnBatches(EXAMPLES, SIZES, scores_file, open_sources, NUM_FRAMES) as drawn:
+    open_maker = functools.partial(open_example_maker, EXAMPLES, scores_file, open_sources)
+    with DrawnBatches(SIZES, open_maker, NUM_FRAMES) as drawn:
         pairs = [(next(drawn), drawn.get_state()) for _ in range(9)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
@@ -162,13 +165,12 @@ ORPHAN = """
 import functools, os, signal, sys
 from pathlib import Path
 from mt3x.data.batches import BatchConfig, DrawnBatches
-from mt3x.data.examples import ExampleConfig
+from mt3x.data.examples import ExampleConfig, open_example_maker
 from mt3x.data.sound import _open_banks
+open_sources = functools.partial(_open_banks, (sys.argv[2],), 128)
 drawn = DrawnBatches(
-    ExampleConfig(),
     BatchConfig(batch_size=2, pool_batches=2),
-    Path(sys.argv[1]),
-    functools.partial(_open_banks, (sys.argv[2],), 128),
+    functools.partial(open_example_maker, ExampleConfig(), Path(sys.argv[1]), open_sources),
     125,
 )
 next(drawn)
@@ -194,9 +196,19 @@ def example(num_targets: int, num_notes: int, draw: float) -> Example:
     return Example(np.arange(3, 3 + num_targets, dtype=np.int32), notes, sound)
 
 
+@dataclasses.dataclass
+class Drawer:
+    """What `stack` asks of a maker: its config."""
+
+    config: ExampleConfig
+
+    def draw(self, rng, progress):
+        raise NotImplementedError
+
+
 def test_examples_are_padded_to_the_next_length_and_times_count_from_the_segment():
-    config = ExampleConfig(lead_seconds=0.25, max_notes=3)
-    batch = stack([example(5, 2, 0.1), example(7, 1, 0.2)], (6, 8, 256), config, 10)
+    maker = Drawer(ExampleConfig(lead_seconds=0.25, max_notes=3))
+    batch = stack([example(5, 2, 0.1), example(7, 1, 0.2)], (6, 8, 256), maker, 10)
     assert batch["targets"].tolist() == [[3, 4, 5, 6, 7, 0, 0, 0], [3, 4, 5, 6, 7, 8, 9, 0]]
     assert np.allclose(batch["note_start"][:, 0], 0.0, atol=1e-7)
     assert np.allclose(batch["note_start"][0, 1], 0.1) and np.allclose(batch["note_end"][0, 1], 0.35)
@@ -225,9 +237,17 @@ def test_sizes_that_cannot_be_are_refused(settings, message):
         BatchConfig(**settings)
 
 
-def test_lengths_that_cannot_hold_the_longest_example_are_refused(start):
-    with pytest.raises(ValueError, match="target_lengths end at 96, but examples have up to 97 tokens; let"):
-        start(ExampleConfig(max_tokens=97))
+def test_examples_without_targets_make_a_batch_without_them():
+    batch = stack([example(0, 2, 0.1), example(0, 1, 0.2)], (6, 8), Drawer(ExampleConfig(max_notes=3)), 10)
+    assert "targets" not in batch and batch["note_pitch"].shape == (2, 3)
+
+
+def test_lengths_that_cannot_hold_the_longest_example_are_refused():
+    message = (
+        "target_lengths end at 8, but an example has 9 tokens; let the last length be at least max_tokens"
+    )
+    with pytest.raises(ValueError, match=message):
+        stack([example(5, 2, 0.1), example(9, 1, 0.2)], (6, 8), Drawer(ExampleConfig()), 10)
 
 
 def test_a_position_in_pools_of_another_size_is_refused(start):

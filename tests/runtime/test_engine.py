@@ -10,7 +10,8 @@ from mt3x.model.transformer import Transformer
 from mt3x.music.instruments import DRUMS
 from mt3x.runtime import engine as engine_module
 from mt3x.runtime import slots
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
+from mt3x.runtime.segment import Segment
 from mt3x.runtime.slots import resized
 from mt3x.tokens.codec import Event
 from mt3x.tokens.vocabulary import EOS_ID, build_codec, vocabulary_from_codec

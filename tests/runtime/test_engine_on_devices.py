@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
 from mt3x.runtime.models import resolve_model
+from mt3x.runtime.segment import Segment
 
 RUN = """
 import json, sys

@@ -9,9 +9,10 @@ import pytest
 from mt3x.metrics.instruments import mean_scores
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.runtime import evaluate
-from mt3x.runtime.engine import Engine, Segment
+from mt3x.runtime.engine import Engine
 from mt3x.runtime.evaluate import Piece, evaluate_pieces, make_predict_fn, piece_scores
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.decode import DecodeReport
 from mt3x.tokens.spec import NoteSpec

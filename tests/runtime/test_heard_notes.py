@@ -8,10 +8,10 @@ import pytest
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import DRUMS
-from mt3x.runtime.engine import Segment
 from mt3x.runtime.heard_notes import DRUM_SECONDS, HeardNotes, Players, edge_frames
 from mt3x.runtime.hearing import Heard
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 
 CONFIG = TranscriptionConfig(
     spectrogram=SpectrogramConfig(hop_width=256),

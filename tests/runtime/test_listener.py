@@ -7,10 +7,10 @@ import pytest
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
 from mt3x.model.transformer import Transformer
-from mt3x.runtime.engine import Segment
 from mt3x.runtime.hearing import MAX_PLACES, NOTE_HEAD, fresh_head
 from mt3x.runtime.listener import Listener
 from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.runtime.segment import Segment
 
 CONFIG = TranscriptionConfig(
     spectrogram=SpectrogramConfig(hop_width=256, num_mel_bins=64, log_floor=1e-5),

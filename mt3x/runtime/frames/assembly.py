@@ -1,0 +1,206 @@
+"""Makes notes of what is predicted of segments, and gives them out as they become final.
+
+Segments overlap: each one decides in its own part, away from its edges, where what comes before and after is
+seen too. The first one begins with silence in front. A note ends where its pitch sounds no more, where its
+end peaks, or where the pitch begins again.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mt3x.model.trunk import DRUM_KEYS, LOWEST_PITCH, NUM_PITCHES
+from mt3x.music.notes import empty_notes, make_notes, sort_notes
+from mt3x.runtime.frames.config import FrameConfig, Thresholds
+from mt3x.runtime.frames.instrument_prior import InstrumentPrior
+from mt3x.runtime.frames.recogniser import FramePredictions
+from mt3x.runtime.segment import Segment
+from mt3x.tokens.decode import DecodeReport
+
+DRUM_SECONDS = 0.01
+"""The length of a drum hit, as MT3 writes it."""
+
+DRUM_GROUPS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("kick", (35, 36)),
+    ("snare", (38, 40)),
+    ("snare", (37,)),
+    ("drum", (39,)),
+    ("cymbal", (42, 44, 46)),
+    ("cymbal", (51, 53, 59)),
+    ("cymbal", (49, 52, 55, 57)),
+    ("drum", (41, 43)),
+    ("drum", (45, 47)),
+    ("drum", (48, 50)),
+    ("drum", (54,)),
+    ("drum", (56,)),
+    ("drum", (58,)),
+    *(("drum", (key,)) for key in range(60, 82)),
+)
+"""Keys that sound alike: their probabilities add up, and one hit is the likeliest of them. Each has the name
+of its threshold."""
+
+_DRUM_GAP_SECONDS = 0.03
+"""Two hits of a group lie at least so far apart: flams and rolls are closer than notes."""
+
+_REACH_FRAMES = 2
+_FIRST_END_FRAMES = 2  # a note sounds in the frames after its onset; earlier ones say nothing of its end
+
+_Row = tuple[float, float, int, int, int, bool]
+"""Start, end, pitch, velocity, program, is_drum."""
+
+
+@dataclasses.dataclass
+class _OpenNote:
+    start: float
+    velocity: int
+    program: int
+    sounds_from: int
+    """The first frame of the recording in which it may end."""
+
+
+class NoteAssembler:
+    """The notes of one recording, from its segments in order.
+
+    Segments are `segment_frames` long, share `lead_frames` and `tail_frames` with their neighbours, and begin
+    `lead_frames` before the recording.
+    """
+
+    def __init__(self, config: FrameConfig):
+        self._config, self._thresholds = config, config.thresholds
+        self._fps = config.spectra.frames_per_second
+        self._decided = 0  # frames of the recording about which nothing changes any more
+        self._last: tuple[Segment, FramePredictions | None] | None = None
+        self._open: dict[int, _OpenNote] = {}  # by row
+        self._prior = InstrumentPrior(config.programs)
+        self._began = np.full(NUM_PITCHES, -np.inf)  # by row: seconds of the last onset
+        self._struck = np.full(len(DRUM_GROUPS), -np.inf)
+        self._rows: list[_Row] = []
+
+    def add(self, segment: Segment, predicted: FramePredictions | None) -> None:
+        """Adds the next segment; nothing is found in a silent one, for which there are no predictions."""
+        self._last = segment, predicted
+        self._decide(segment.first_frame + segment.num_frames - self._config.tail_frames)
+
+    def take_final(self) -> np.ndarray:
+        """The notes that have ended since the last call, sorted; more segments may follow."""
+        rows, self._rows = self._rows, []
+        return _notes(rows)
+
+    def notes(self) -> tuple[np.ndarray, DecodeReport]:
+        """All notes that were not taken, sorted, and a report without complaints; no segment may follow."""
+        if self._last is not None:
+            segment = self._last[0]
+            self._decide(segment.first_frame + segment.num_frames)
+        for row in list(self._open):
+            self._end(row, self._decided / self._fps)
+        return self.take_final(), DecodeReport(0, 0)
+
+    def _decide(self, end: int) -> None:
+        """Decides on the recording's frames up to `end` by the last segment."""
+        assert self._last is not None
+        segment, predicted = self._last
+        if end <= self._decided:
+            return
+        if predicted is None:
+            for row in list(self._open):
+                self._end(row, self._decided / self._fps)
+        else:
+            if self._config.has_drums:
+                self._strike_drums(predicted, segment.first_frame, end)
+            if self._config.programs:
+                self._follow_pitches(predicted, segment.first_frame, end)
+        self._decided = end
+
+    def _strike_drums(self, predicted: FramePredictions, first_frame: int, end: int) -> None:
+        hits = find_drum_hits(predicted.drums, self._thresholds)
+        for group, frame, key in hits:
+            place = first_frame + frame / 2
+            if not self._decided - 1 <= place < end:
+                continue
+            start = max(place / self._fps, 0.0)
+            if start - self._struck[group] < _DRUM_GAP_SECONDS:
+                continue
+            self._struck[group] = start
+            self._rows.append((start, start + DRUM_SECONDS, key, 100, 0, True))
+
+    def _follow_pitches(self, predicted: FramePredictions, first_frame: int, end: int) -> None:
+        """Begins and ends notes in frames `_decided` to `end`."""
+        place = first_frame + predicted.onset
+        begins = (predicted.probability >= self._thresholds.onset) & (
+            predicted.is_note >= self._thresholds.note
+        )
+        begins &= (place >= self._decided - 1) & (place < end)
+        begun = np.flatnonzero(begins)
+        begun = begun[np.argsort(predicted.onset[begun], kind="stable")]
+        ends = self._ends(predicted)  # [F, 88]
+        for row in sorted({*self._open, *predicted.row[begun].tolist()}):
+            may_end = first_frame + np.flatnonzero(ends[:, row])
+            may_end = may_end[(may_end >= self._decided) & (may_end < end)]
+            for index in begun[predicted.row[begun] == row].tolist():
+                start = max(float(place[index]) / self._fps, 0.0)
+                if start - self._began[row] < self._config.merge_seconds:
+                    continue
+                self._began[row] = start
+                self._end_before(row, may_end, int(place[index]), start)
+                velocity = int(np.clip(np.rint(predicted.velocity[index]), 1, 127))
+                program = self._prior.choose(predicted.programs[index])
+                self._open[row] = _OpenNote(start, velocity, program, int(place[index]) + _FIRST_END_FRAMES)
+            self._end_before(row, may_end, end, None)
+
+    def _ends(self, predicted: FramePredictions) -> np.ndarray:
+        """bool [F, 88]: frames in which a note that sounded before may end."""
+        silent = predicted.active < self._thresholds.active
+        offset = predicted.offset
+        return silent | (_is_peak(offset) & (offset >= self._thresholds.offset))
+
+    def _end_before(self, row: int, may_end: np.ndarray, limit: int, next_start: float | None) -> None:
+        """Ends the row's open note in the first frame before the limit in which it may, else at the next."""
+        if row not in self._open:
+            return
+        frames = may_end[(may_end >= self._open[row].sounds_from) & (may_end < limit)]
+        if len(frames):
+            self._end(row, int(frames[0]) / self._fps)
+        elif next_start is not None:
+            self._end(row, next_start)
+
+    def _end(self, row: int, seconds: float) -> None:
+        note = self._open.pop(row)
+        end = max(seconds, note.start + 0.5 / self._fps)
+        self._rows.append((note.start, end, row + LOWEST_PITCH, note.velocity, note.program, False))
+
+
+def find_drum_hits(drums: np.ndarray, thresholds: Thresholds) -> list[tuple[int, float, int]]:
+    """The hits in a roll of probabilities, in order of time: group, drum frames from the segment's start,
+    key.
+
+    Args:
+      drums: float32 [F, 47].
+    """
+    hits = []
+    for number, (kind, keys) in enumerate(DRUM_GROUPS):
+        columns = drums[:, [DRUM_KEYS.index(key) for key in keys]]
+        total = np.minimum(columns.sum(axis=1), 1.0)
+        peak = _is_peak(total[:, None])[:, 0] & (total >= getattr(thresholds, kind))
+        for frame in np.flatnonzero(peak).tolist():
+            around = np.arange(max(frame - _REACH_FRAMES, 0), min(frame + _REACH_FRAMES + 1, len(total)))
+            moment = float(np.sum(total[around] * (around + 0.5)) / np.sum(total[around]))
+            key = keys[int(np.argmax(columns[around].sum(axis=0)))]
+            hits.append((number, moment, key))
+    return sorted(hits, key=lambda hit: hit[1])
+
+
+def _is_peak(roll: np.ndarray) -> np.ndarray:
+    """bool [F, P]: cells that none within reach along time exceeds, the first of equal ones."""
+    padded = np.pad(roll, ((_REACH_FRAMES, _REACH_FRAMES), (0, 0)), constant_values=-1.0)
+    is_peak = np.ones(roll.shape, bool)
+    for shift in range(1, _REACH_FRAMES + 1):
+        before = padded[_REACH_FRAMES - shift : len(padded) - _REACH_FRAMES - shift]
+        after = padded[_REACH_FRAMES + shift : len(padded) - _REACH_FRAMES + shift]
+        is_peak &= (roll > before) & (roll >= after)
+    return is_peak
+
+
+def _notes(rows: Sequence[_Row] | Iterable[_Row]) -> np.ndarray:
+    columns = list(zip(*rows, strict=True))
+    return sort_notes(make_notes(*columns)) if columns else empty_notes()

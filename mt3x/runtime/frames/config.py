@@ -1,0 +1,165 @@
+"""What a set of weights of the frame recogniser needs: spectra, sizes, segments and thresholds.
+
+A `FrameConfig` is stored as `config.json` beside the weights; `"kind": "frames"` tells it from a
+`TranscriptionConfig`. Thresholds stand here, so that a fine-tuned model carries its own.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+from mt3x.audio.logfrequency import SpectraConfig
+from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, TrunkConfig
+from mt3x.music.instruments import DRUMS, Granularity
+from mt3x.tokens.spec import NoteSpec
+
+KIND = "frames"
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """The least probabilities, chosen on the development set.
+
+    Attributes:
+      onset: of an onset candidate in the roll, for a note to begin there.
+      note: of the note head, for a candidate to be a note.
+      active: of a frame, for a note to sound on.
+      offset: of an offset's peak, for a note to end there.
+      kick, snare, cymbal, drum: of a drum hit: kicks, snares, hi-hats and cymbals, and all other drums.
+
+    Raises:
+      ValueError: a value outside (0, 1).
+    """
+
+    onset: float = 0.5
+    note: float = 0.5
+    active: float = 0.4
+    offset: float = 0.5
+    kick: float = 0.5
+    snare: float = 0.5
+    cymbal: float = 0.5
+    drum: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < 1:
+                raise ValueError(f"thresholds.{field.name} is {value}; it must lie between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameConfig:
+    """Everything beside the weights that turns samples into notes.
+
+    Attributes:
+      segment_frames: pitch frames that the network reads at once.
+      lead_frames, tail_frames: of them, those at the beginning and at the end that neighbours decide on.
+      num_candidates: onset candidates of a segment that are classified, the likeliest.
+      merge_seconds: a note struck again within this time is taken as the same note.
+      instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
+
+    Raises:
+      ValueError: a size out of its limits.
+    """
+
+    spectra: SpectraConfig = SpectraConfig()
+    network: TrunkConfig = TrunkConfig()
+    thresholds: Thresholds = Thresholds()
+    segment_frames: int = 128
+    lead_frames: int = 12
+    tail_frames: int = 16
+    num_candidates: int = 96
+    merge_seconds: float = 0.05
+    instruments: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instruments", tuple(self.instruments))
+        if self.segment_frames < 16 or self.segment_frames % FRAMES_PER_TRUNK_FRAME:
+            raise ValueError(f"segment_frames is {self.segment_frames}; it must be even, at least 16")
+        if min(self.lead_frames, self.tail_frames) < 0:
+            raise ValueError(
+                f"lead_frames is {self.lead_frames}, tail_frames {self.tail_frames}; they must be at least 0"
+            )
+        if self.lead_frames + self.tail_frames >= self.segment_frames:
+            raise ValueError(
+                f"lead_frames and tail_frames are {self.lead_frames + self.tail_frames} together; they must "
+                f"be fewer than segment_frames, {self.segment_frames}"
+            )
+        if self.num_candidates < 1:
+            raise ValueError(f"num_candidates is {self.num_candidates}; it must be at least 1")
+        if not self.merge_seconds >= 0:
+            raise ValueError(f"merge_seconds is {self.merge_seconds}; it must be at least 0")
+        for instrument in self.instruments:
+            if not 0 <= instrument <= DRUMS:
+                raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
+
+    @property
+    def programs(self) -> tuple[int, ...]:
+        """The programs that may play; () where only drums do."""
+        return tuple(p for p in self.instruments or range(DRUMS) if p != DRUMS)
+
+    @property
+    def has_drums(self) -> bool:
+        """Whether drums may play."""
+        return not self.instruments or DRUMS in self.instruments
+
+    @property
+    def spec(self) -> NoteSpec:
+        """What a note's prediction holds: onset and offset."""
+        return NoteSpec.NOTES_WITH_TIES
+
+    @property
+    def granularity(self) -> Granularity:
+        """How finely instruments are told apart: by program."""
+        return Granularity.FULL
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of what the network reads."""
+        return self.spectra.sample_rate
+
+    @property
+    def frames_per_second(self) -> float:
+        """Pitch frames in a second."""
+        return self.spectra.frames_per_second
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples of one full segment."""
+        return self.segment_frames * self.spectra.hop_samples
+
+    @property
+    def segment_seconds(self) -> float:
+        """Seconds of one full segment."""
+        return self.segment_samples / self.spectra.sample_rate
+
+    def to_json(self) -> str:
+        """A JSON object from which `from_json` makes an equal value."""
+        return json.dumps({"kind": KIND, **dataclasses.asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "config") -> "FrameConfig":
+        """The configuration written by `to_json`. Fields that are absent keep their defaults.
+
+        Raises:
+          ValueError: `text` is not such a JSON object, or names a field that does not exist; the message
+            opens with `source`.
+        """
+        parts = {"spectra": SpectraConfig, "network": TrunkConfig, "thresholds": Thresholds}
+        try:
+            values: dict[str, Any] = dict(json.loads(text))
+            if (kind := values.pop("kind", None)) != KIND:
+                raise ValueError(f"kind is {kind!r}; a frame recogniser's is {KIND!r}")
+            made = {name: part(**values.pop(name)) for name, part in parts.items() if name in values}
+            return cls(**made, **values)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source}: {error}") from error
+
+
+def is_frame_config(text: str) -> bool:
+    """Whether a `config.json` is of a frame recogniser."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(values, dict) and values.get("kind") == KIND
