@@ -337,13 +337,14 @@ class SeqioTask:
         """The feed of a model; with several processes, this one's part of it.
 
         Raises:
-          ValueError: there is no such task, or the batch cannot be divided among the processes.
+          ValueError: the model writes no tokens, there is no such task, or the batch cannot be divided among
+            the processes.
         """
+        model = _token_config(model, "SeqioTask", "BuiltDatasets")
         from mt3x.data.seqio_feed import SeqioBatches
         from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
         from mt3x.tasks import registered
 
-        model = _token_config(model, "SeqioTask", "BuiltDatasets")
         process, processes = _divide(self.batch_size)
         options = TaskOptions(
             data_dir=self.data_dir,

@@ -153,10 +153,11 @@ class Orchestra:
         return [(player, mine) for player, mine in kept if len(mine)]
 
     def _draw_player(self, rng: np.random.Generator, program: int, soundfont: SoundfontPlayer) -> Player:
-        if self._library is not None and rng.random() < self._samples_probability:
-            instruments = self._library.instruments_of(_stand_ins(program))
-            if instruments:
-                return self._sampled(rng, instruments[int(rng.integers(len(instruments)))], program)
+        instruments = self._library.instruments_of(_stand_ins(program)) if self._library is not None else []
+        # A lone violin must not become what a violin is: the soundfonts count as two more.
+        share = min(self._samples_probability, len(instruments) / (len(instruments) + 2))
+        if rng.random() < share:
+            return self._sampled(rng, instruments[int(rng.integers(len(instruments)))], program)
         names = [name for name, entry in SYNTHESIZERS.items() if program in entry.programs]
         if names and rng.random() < self._synthesizer_probability:
             return SynthesizerPlayer(names[int(rng.integers(len(names)))], self._sample_rate)

@@ -193,9 +193,7 @@ def test_wrong_command_lines_exit_with_2(words, capsys):
 class OneNoteTranscriber:
     """Finds the first note of PIANO; fails on recordings named `bad`."""
 
-    config = SimpleNamespace(
-        segment_frames=125, spectrogram=SimpleNamespace(frames_per_second=125.0, sample_rate=16_000)
-    )
+    config = SimpleNamespace(segment_seconds=1.0, sample_rate=16_000)
 
     def transcribe_all(self, recordings, num_workers, progress=None):
         for number, recording in enumerate(recordings):

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 
 from mt3x.apps import feeds
-from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic
+from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
 from mt3x.audio.synthesis import SynthesisError
 from mt3x.data.augmentation import AugmentationConfig
 from mt3x.data.bands import pack_bands
 from mt3x.data.batches import BatchConfig
+from mt3x.data.build import build
 from mt3x.data.examples import ExampleConfig
 from mt3x.data.grain_pipeline import PipelineConfig
 from mt3x.data.played_examples import PlayedConfig
+from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, save_scores
+from mt3x.music.notes import make_notes
 from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.synthesis.instruments import save_samples
@@ -205,6 +208,68 @@ def test_what_cannot_play_is_told_before_any_worker_starts(played, changes, erro
 def test_each_kind_of_model_is_fed_with_what_it_reads(played):
     with pytest.raises(ValueError, match="PlayedMusic has no tokens"), played.open(MODEL):
         pass
-    source = BuiltDatasets("records", ("mine",), PipelineConfig(batch_size=6))
-    with pytest.raises(ValueError, match="makes tokens, which a frame recogniser"), source.open(FRAMES):
+    source = SeqioTask("mine", "records", batch_size=6)
+    message = "SeqioTask makes tokens, which a frame recogniser does not read; give it BuiltDatasets"
+    with pytest.raises(ValueError, match=message), source.open(FRAMES):
         pass
+
+
+class Release:
+    """A reader of one recording of 4 s, without files; notes overlap at any time, to its very end."""
+
+    name, splits = "mine", ("train",)
+
+    def items(self, source, report):
+        return [Item("one", "train", ())]
+
+    def read(self, source, item, report):
+        start = np.arange(0, 3.6, 0.2)
+        notes = make_notes(start, start + 0.39, np.arange(len(start)) + 40, program=20)
+        samples = np.full(4 * SAMPLE_RATE, 0.5, np.float32)
+        return Recording(item.id, item.split, (Stem("organ", samples, notes),))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The release as a data set; its segments' targets would be longer than the target lengths."""
+    folder = tmp_path_factory.mktemp("built")
+    build(Release(), folder, folder / "mine")
+    pipeline = PipelineConfig(batch_size=4, target_lengths=(1, 2), seed=3)
+    return BuiltDatasets(str(folder), ("mine",), pipeline)
+
+
+def test_built_data_sets_give_a_frame_recogniser_samples_and_notes_without_tokens(built):
+    with built.open(FRAMES) as feed:
+        batches = [next(feed.batches) for _ in range(8)]
+        samples = feed.prepare(jax.random.key(0), batches[0], feed.resources)
+    assert samples.shape == (4, FRAMES.segment_samples)
+    counts, latest = set(), 0.0
+    for batch in batches:
+        assert "targets" not in batch and not batch["skipped"].any()
+        is_note = batch["note_pitch"] >= 0
+        assert is_note.any() and (batch["note_program"][is_note] == 20).all()
+        for frames, heard, ends in zip(batch["num_frames"], is_note, batch["note_end"], strict=True):
+            counts.add(int(frames))
+            # A segment that is cut off is silent from there on, and so its notes end there.
+            if frames < FRAMES.segment_frames:
+                assert (ends[heard] <= frames / FRAMES.frames_per_second + 1e-6).all()
+            latest = max(latest, ends[heard].max(initial=0.0))
+    assert min(counts) < FRAMES.segment_frames == max(counts)
+    assert latest > FRAMES.segment_seconds  # of a whole segment, notes last beyond it
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_of_a_frame_recogniser_go_on_where_they_were_left(built, workers):
+    source = dataclasses.replace(built, pipeline=dataclasses.replace(built.pipeline, workers=workers))
+    with source.open(FRAMES) as feed:
+        next(feed.batches)
+        state = feed.batches.get_state()
+        following = next(feed.batches)
+    with source.open(FRAMES) as feed:
+        feed.batches.set_state(state)
+        again = next(feed.batches)
+    assert following.keys() == again.keys()
+    for name, values in following.items():
+        np.testing.assert_array_equal(again[name], values)
+    with pytest.raises(ValueError, match="closed"):  # the block's end ended its workers
+        next(feed.batches)

@@ -42,7 +42,7 @@ class FrameLossConfig:
     cents_weight: float = 0.002
     drum_weight: float = 1.0
     is_note_weight: float = 0.1
-    program_weight: float = 0.1
+    program_weight: float = 0.4
     velocity_weight: float = 0.1
     positive_weight: float = 2.0
 

@@ -15,7 +15,12 @@ from mt3x.runtime.frames.config import FrameConfig, Thresholds
 from mt3x.runtime.frames.recogniser import FramePredictions
 from mt3x.runtime.segment import Segment
 
-CONFIG = FrameConfig(segment_frames=32, lead_frames=4, tail_frames=4)
+CONFIG = FrameConfig(
+    segment_frames=32,
+    lead_frames=4,
+    tail_frames=4,
+    thresholds=Thresholds(0.5, 0.5, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5),
+)
 FRAME = 0.016
 STRIDE = 24
 
