@@ -185,7 +185,9 @@ def compute_spectra(
 def _apply(filters: jax.Array | np.ndarray, detuning: jax.Array | None, magnitudes: jax.Array) -> jax.Array:
     if detuning is None:
         return magnitudes @ jnp.asarray(filters)[0]
-    return jnp.einsum("bfk,bkn->bfn", magnitudes, jnp.asarray(filters)[detuning])
+    bank = jnp.asarray(filters)
+    # One segment after the other: on a CPU a batched product takes twice the time of plain ones.
+    return jax.lax.map(lambda segment: segment[0] @ bank[segment[1]], (magnitudes, detuning))
 
 
 def _magnitudes(samples: jax.Array, window: int, hop: int, frames: int) -> jax.Array:

@@ -40,6 +40,9 @@ DRUM_GROUPS: tuple[tuple[str, tuple[int, ...]], ...] = (
 """Keys that sound alike: their probabilities add up, and one hit is the likeliest of them. Each has the name
 of its threshold."""
 
+_IS_IN_GROUP = np.array([[key in keys for _, keys in DRUM_GROUPS] for key in DRUM_KEYS], np.float32)
+"""float32 [47, groups]."""
+
 _DRUM_GAP_SECONDS = 0.03
 """Two hits of a group lie at least so far apart: flams and rolls are closer than notes."""
 
@@ -177,16 +180,15 @@ def find_drum_hits(drums: np.ndarray, thresholds: Thresholds) -> list[tuple[int,
     Args:
       drums: float32 [F, 47].
     """
+    totals = np.minimum(drums @ _IS_IN_GROUP, 1.0)  # [F, groups]
+    least = np.array([getattr(thresholds, kind) for kind, _ in DRUM_GROUPS])
     hits = []
-    for number, (kind, keys) in enumerate(DRUM_GROUPS):
-        columns = drums[:, [DRUM_KEYS.index(key) for key in keys]]
-        total = np.minimum(columns.sum(axis=1), 1.0)
-        peak = _is_peak(total[:, None])[:, 0] & (total >= getattr(thresholds, kind))
-        for frame in np.flatnonzero(peak).tolist():
-            around = np.arange(max(frame - _REACH_FRAMES, 0), min(frame + _REACH_FRAMES + 1, len(total)))
-            moment = float(np.sum(total[around] * (around + 0.5)) / np.sum(total[around]))
-            key = keys[int(np.argmax(columns[around].sum(axis=0)))]
-            hits.append((number, moment, key))
+    for frame, group in zip(*np.nonzero(_is_peak(totals) & (totals >= least)), strict=True):
+        around = np.arange(max(frame - _REACH_FRAMES, 0), min(frame + _REACH_FRAMES + 1, len(totals)))
+        weight = totals[around, group]
+        moment = float(np.sum(weight * (around + 0.5)) / np.sum(weight))
+        likelihood = drums[around].sum(axis=0) * _IS_IN_GROUP[:, group]
+        hits.append((int(group), moment, DRUM_KEYS[int(np.argmax(likelihood))]))
     return sorted(hits, key=lambda hit: hit[1])
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from mt3x.audio.logfrequency import SpectraConfig
-from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, TrunkConfig
+from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, TrunkConfig
 from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.tokens.spec import NoteSpec
 
@@ -31,14 +31,14 @@ class Thresholds:
       ValueError: a value outside (0, 1).
     """
 
-    onset: float = 0.5
-    note: float = 0.5
-    active: float = 0.4
-    offset: float = 0.5
-    kick: float = 0.5
-    snare: float = 0.5
-    cymbal: float = 0.5
-    drum: float = 0.5
+    onset: float = 0.45
+    note: float = 0.7
+    active: float = 0.3
+    offset: float = 0.25
+    kick: float = 0.55
+    snare: float = 0.65
+    cymbal: float = 0.55
+    drum: float = 0.7
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -85,8 +85,9 @@ class FrameConfig:
                 f"lead_frames and tail_frames are {self.lead_frames + self.tail_frames} together; they must "
                 f"be fewer than segment_frames, {self.segment_frames}"
             )
-        if self.num_candidates < 1:
-            raise ValueError(f"num_candidates is {self.num_candidates}; it must be at least 1")
+        most = NUM_PITCHES * self.segment_frames
+        if not 1 <= self.num_candidates <= most:
+            raise ValueError(f"num_candidates is {self.num_candidates}; it must be from 1 to {most}")
         if not self.merge_seconds >= 0:
             raise ValueError(f"merge_seconds is {self.merge_seconds}; it must be at least 0")
         for instrument in self.instruments:

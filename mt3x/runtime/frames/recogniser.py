@@ -18,7 +18,7 @@ from mt3x.runtime.frames.network import detect
 from mt3x.runtime.mesh import SEGMENTS, share_segments
 from mt3x.runtime.segment import Segment
 
-CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 4, 128
+CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 128
 """Segments that go through the network together by default."""
 
 
