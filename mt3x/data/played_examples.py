@@ -47,7 +47,7 @@ class PlayedConfig:
       solo_piano_probability: share of score excerpts and of random notes that a piano plays alone.
       drums_probability: share of score excerpts and of random notes with a drum pattern.
       samples_probability: share of parts that a sampled instrument plays, where the library has
-        several (one alone plays a third, two a half, at most).
+        three or more; where it has one, the third power of this, where two, the power of 1.5.
       synthesizer_probability: of the other parts, share that a synthesiser of our own plays, where there is
         one.
       effects_probability: share of parts with effects of their own; file_probability: share of examples that

@@ -25,6 +25,9 @@ _OTHER_RELEASE = 0.06, 0.25
 _DRUM_RELEASE = 30.0  # drums ring on
 
 _MIXED_KIT_PROBABILITY = 0.3
+_MANY_INSTRUMENTS = 3
+"""So many instruments of a program play as often as any number; of fewer, chances are multiplied."""
+
 _KEY_GROUPS = (
     (35, 36), (37, 38, 39, 40), (42, 44, 46), (41, 43, 45, 47, 48, 50), (*range(35), 49, *range(51, 128)),
 )  # fmt: skip
@@ -154,9 +157,9 @@ class Orchestra:
 
     def _draw_player(self, rng: np.random.Generator, program: int, soundfont: SoundfontPlayer) -> Player:
         instruments = self._library.instruments_of(_stand_ins(program)) if self._library is not None else []
-        # A lone violin must not become what a violin is: the soundfonts count as two more.
-        share = min(self._samples_probability, len(instruments) / (len(instruments) + 2))
-        if rng.random() < share:
+        # A lone violin must not become what a violin is: one or two instruments play less often than many.
+        rarity = _MANY_INSTRUMENTS / min(max(len(instruments), 1), _MANY_INSTRUMENTS)
+        if instruments and rng.random() < self._samples_probability**rarity:
             return self._sampled(rng, instruments[int(rng.integers(len(instruments)))], program)
         names = [name for name, entry in SYNTHESIZERS.items() if program in entry.programs]
         if names and rng.random() < self._synthesizer_probability:
