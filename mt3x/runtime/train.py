@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointDirectory
+from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.runtime.models import ModelConfig
 from mt3x.runtime.start import StartingPoint, fresh_start, save_weights_and_position, starting_shapes
@@ -140,7 +141,11 @@ def _claim_directory(directory: Path, config: ModelConfig) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         path.write_text(config.to_json(), encoding="utf-8")
     multihost_utils.sync_global_devices("config.json is written")
-    if type(config).from_json(path.read_text(encoding="utf-8"), str(path)) != config:
+    stored: ModelConfig = type(config).from_json(path.read_text(encoding="utf-8"), str(path))
+    if isinstance(stored, FrameConfig) and isinstance(config, FrameConfig):
+        # Training doesn't use them, and they are chosen anew as it goes on.
+        stored = dataclasses.replace(stored, thresholds=config.thresholds)
+    if stored != config:
         raise ValueError(
             f"{directory} holds a run of another configuration ({path}); choose another directory"
         )

@@ -141,6 +141,14 @@ def test_a_directory_of_another_kind_of_model_is_left_alone(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CONFIG_FILE]
 
 
+def test_thresholds_may_be_chosen_anew_while_a_run_goes_on(tiny_config, tmp_path):
+    loop._claim_directory(tmp_path, tiny_config)
+    moved = dataclasses.replace(tiny_config.thresholds, kick=0.9)
+    loop._claim_directory(tmp_path, dataclasses.replace(tiny_config, thresholds=moved))
+    with pytest.raises(ValueError, match="holds a run of another configuration"):
+        loop._claim_directory(tmp_path, dataclasses.replace(tiny_config, num_candidates=7))
+
+
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(params, step, tiny_batch):
     mesh = make_mesh()
     state = replicate(new_state(params, make_optimizer(TRAINING)), mesh)
