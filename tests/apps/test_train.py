@@ -20,7 +20,7 @@ from mt3x.music.instruments import Granularity
 from mt3x.runtime.adafactor import AdafactorConfig
 from mt3x.runtime.checkpoints import load_params
 from mt3x.runtime.models import resolve_model
-from mt3x.runtime.presets import PRESETS, TranscriptionConfig
+from mt3x.runtime.presets import PRESETS
 from mt3x.runtime.train_config import LossConfig
 from mt3x.tokens.vocabulary import VocabularyConfig
 
