@@ -8,9 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mt3x.model.note_head import NUM_PROGRAMS
-from mt3x.music.instruments import PROGRAMS_PER_CLASS
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
+from mt3x.runtime.frames.instrument_prior import InstrumentPrior
 from mt3x.runtime.hearing import Heard
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.segment import Segment
@@ -28,16 +27,6 @@ LEAST_ACTIVE = 0.4
 LEAST_GAP_SECONDS = 0.05
 """Between two beginnings at one pitch, or as long as re-strikes are merged: two segments may hear one on
 either side of where their parts meet."""
-
-# Chosen on pieces of training, rendered anew.
-_CLASS_INERTIA, _PROGRAM_INERTIA = 0.55, 0.8
-"""How much it counts that a class has played, and a program within its class."""
-
-_ENOUGH_NOTES = 8
-"""After so many notes it counts fully."""
-
-_UNHEARD_NOTES, _UNHEARD_COMMON_NOTES = 0.02, 0.5
-"""For how many notes it counts not to have played; for a program of `_COMMON_PROGRAMS` within its class."""
 
 _COMMON_PROGRAMS = (
     *(0, 4, 6, 11, 16, 19, 21, 24, 25, 27, 30, 32, 33, 40, 41, 42, 43, 46, 48, 52, 56, 57, 58, 60),
@@ -75,7 +64,7 @@ class HeardNotes:
         self._last: tuple[Segment, Heard | None] | None = None
         self._open: dict[int, tuple[float, int, int]] = {}  # by pitch: start, velocity, program
         self._programs, self._has_drums = config.programs, config.has_drums
-        self._players = Players(config.programs)
+        self._prior = InstrumentPrior(config.programs, _COMMON_PROGRAMS)
         self._begun: dict[tuple[bool, int], float] = {}  # by is_drum and pitch: the last beginning
         self._rows: list[_Row] = []
 
@@ -143,7 +132,7 @@ class HeardNotes:
                     continue
                 self._look_for_end(pitch, sounds[:, pitch], frame, int(start * self._fps), start)
                 velocity = int(np.clip(np.rint(heard.velocity[place]), 1, 127))
-                self._open[pitch] = start, velocity, self._players.choose(heard.programs[place])
+                self._open[pitch] = start, velocity, self._prior.choose(heard.programs[place])
                 frame = int(start * self._fps) + 2  # a note sounds in the frame after its beginning
             self._look_for_end(pitch, sounds[:, pitch], frame, end, None)
 
@@ -169,42 +158,6 @@ class HeardNotes:
         """int64 [K]: places likely enough that begin in frames `_decided` to `end`, or just before."""
         frame = first_frame + onset * self._fps
         return np.flatnonzero((probability >= least) & (frame >= self._decided - 1) & (frame < end))
-
-
-class Players:
-    """Which programs play a recording, as far as it has been heard: they probably play on.
-
-    The head judges each segment's notes for themselves and would scatter a flute over all that sounds like
-    one. A note's logits are added to the logarithm of how often programs were chosen before, up to a few
-    times: what has played for long is no likelier than what came in later.
-
-    programs: those that may play; fewer than all are known to play, and count as heard from the first note.
-    """
-
-    def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
-        self._may_play = np.isin(np.arange(NUM_PROGRAMS), list(programs))
-        self._counts = np.zeros(NUM_PROGRAMS)
-        if not self._may_play.all():
-            self._counts[self._may_play] = _ENOUGH_NOTES
-        self._unheard = np.full(NUM_PROGRAMS, _UNHEARD_NOTES)
-        self._unheard[list(_COMMON_PROGRAMS)] = _UNHEARD_COMMON_NOTES
-
-    def choose(self, logits: np.ndarray) -> int:
-        """The program of the next note, from its logits [128]."""
-        logits = np.where(self._may_play, logits, -np.inf)
-        logits, counts, unheard = (
-            x.reshape(-1, PROGRAMS_PER_CLASS) for x in (logits, self._counts, self._unheard)
-        )
-        past = _CLASS_INERTIA * _log_notes(counts.sum(axis=1), _UNHEARD_NOTES)
-        chosen = int(np.argmax(np.logaddexp.reduce(logits, axis=1) + past))
-        within = logits[chosen] + _PROGRAM_INERTIA * _log_notes(counts[chosen], unheard[chosen])
-        program = chosen * PROGRAMS_PER_CLASS + int(np.argmax(within))
-        self._counts[program] += 1
-        return program
-
-
-def _log_notes(counts: np.ndarray, unheard: np.ndarray | float) -> np.ndarray:
-    return np.log(np.minimum(counts, _ENOUGH_NOTES) + unheard)
 
 
 def _notes(rows: Iterable[_Row]) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import DRUMS
-from mt3x.runtime.heard_notes import DRUM_SECONDS, HeardNotes, Players, edge_frames
+from mt3x.runtime.frames.instrument_prior import InstrumentPrior
+from mt3x.runtime.heard_notes import DRUM_SECONDS, HeardNotes, edge_frames
 from mt3x.runtime.hearing import Heard
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.segment import Segment
@@ -159,7 +160,7 @@ def logits(**by_program):
 
 
 def test_a_flute_that_sounds_like_a_piccolo_once_stays_a_flute():
-    players = Players()
+    players = InstrumentPrior()
     assert [players.choose(logits(p73=9)) for _ in range(10)] == [73] * 10
     assert players.choose(logits(p73=9, p72=9.5)) == 73
     assert players.choose(logits(p72=20)) == 72
@@ -168,17 +169,17 @@ def test_a_flute_that_sounds_like_a_piccolo_once_stays_a_flute():
 def test_without_a_past_the_likeliest_program_of_the_likeliest_class_plays():
     one_high = logits(p0=5.0)
     many_middling = one_high + np.where(np.arange(128) // 8 == 9, 4.0, 0.0).astype(np.float32)
-    assert Players().choose(one_high) == 0
-    assert Players().choose(many_middling + logits(p79=5)) == 79  # eight times e^4 is more than e^5
+    assert InstrumentPrior().choose(one_high) == 0
+    assert InstrumentPrior().choose(many_middling + logits(p79=5)) == 79  # eight times e^4 is more than e^5
 
 
 def test_a_piano_that_might_be_a_bright_one_is_a_piano():
-    assert Players().choose(logits(p0=5, p1=6)) == 0
-    assert Players().choose(logits(p0=5, p1=9)) == 1
+    assert InstrumentPrior().choose(logits(p0=5, p1=6)) == 0
+    assert InstrumentPrior().choose(logits(p0=5, p1=9)) == 1
 
 
 def test_what_came_in_late_is_as_likely_as_what_plays_for_long():
-    players = Players()
+    players = InstrumentPrior()
     for _ in range(200):
         players.choose(logits(p0=20))
     for _ in range(8):
@@ -187,12 +188,12 @@ def test_what_came_in_late_is_as_likely_as_what_plays_for_long():
 
 
 def test_programs_that_do_not_play_are_not_chosen():
-    assert Players([40, 73]).choose(logits(p0=20, p73=3)) == 73
-    assert Players([41]).choose(logits(p0=20)) == 41
+    assert InstrumentPrior([40, 73]).choose(logits(p0=20, p73=3)) == 73
+    assert InstrumentPrior([41]).choose(logits(p0=20)) == 41
 
 
 def test_what_is_known_to_play_needs_no_past():
-    known = Players([40, 41])
+    known = InstrumentPrior([40, 41])
     assert [known.choose(logits(p40=9)) for _ in range(8)] == [40] * 8
     assert known.choose(logits(p40=9, p41=9.5)) == 41
 

@@ -14,6 +14,7 @@ from mt3x.model.trunk import DRUM_KEYS, LOWEST_PITCH, NUM_PITCHES
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
 from mt3x.runtime.frames.config import FrameConfig, Thresholds
 from mt3x.runtime.frames.instrument_prior import InstrumentPrior
+from mt3x.runtime.frames.network import REACH_FRAMES
 from mt3x.runtime.frames.recogniser import FramePredictions
 from mt3x.runtime.segment import Segment
 from mt3x.tokens.decode import DecodeReport
@@ -46,7 +47,6 @@ _IS_IN_GROUP = np.array([[key in keys for _, keys in DRUM_GROUPS] for key in DRU
 _DRUM_GAP_SECONDS = 0.03
 """Two hits of a group lie at least so far apart: flams and rolls are closer than notes."""
 
-_REACH_FRAMES = 2
 _FIRST_END_FRAMES = 2  # a note sounds in the frames after its onset; earlier ones say nothing of its end
 
 _Row = tuple[float, float, int, int, int, bool]
@@ -184,7 +184,7 @@ def find_drum_hits(drums: np.ndarray, thresholds: Thresholds) -> list[tuple[int,
     least = np.array([getattr(thresholds, kind) for kind, _ in DRUM_GROUPS])
     hits = []
     for frame, group in zip(*np.nonzero(_is_peak(totals) & (totals >= least)), strict=True):
-        around = np.arange(max(frame - _REACH_FRAMES, 0), min(frame + _REACH_FRAMES + 1, len(totals)))
+        around = np.arange(max(frame - REACH_FRAMES, 0), min(frame + REACH_FRAMES + 1, len(totals)))
         weight = totals[around, group]
         moment = float(np.sum(weight * (around + 0.5)) / np.sum(weight))
         likelihood = drums[around].sum(axis=0) * _IS_IN_GROUP[:, group]
@@ -194,11 +194,11 @@ def find_drum_hits(drums: np.ndarray, thresholds: Thresholds) -> list[tuple[int,
 
 def _is_peak(roll: np.ndarray) -> np.ndarray:
     """bool [F, P]: cells that none within reach along time exceeds, the first of equal ones."""
-    padded = np.pad(roll, ((_REACH_FRAMES, _REACH_FRAMES), (0, 0)), constant_values=-1.0)
+    padded = np.pad(roll, ((REACH_FRAMES, REACH_FRAMES), (0, 0)), constant_values=-1.0)
     is_peak = np.ones(roll.shape, bool)
-    for shift in range(1, _REACH_FRAMES + 1):
-        before = padded[_REACH_FRAMES - shift : len(padded) - _REACH_FRAMES - shift]
-        after = padded[_REACH_FRAMES + shift : len(padded) - _REACH_FRAMES + shift]
+    for shift in range(1, REACH_FRAMES + 1):
+        before = padded[REACH_FRAMES - shift : len(padded) - REACH_FRAMES - shift]
+        after = padded[REACH_FRAMES + shift : len(padded) - REACH_FRAMES + shift]
         is_peak &= (roll > before) & (roll >= after)
     return is_peak
 

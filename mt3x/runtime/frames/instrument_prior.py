@@ -32,15 +32,20 @@ class InstrumentPrior:
     """Chooses programs note by note.
 
     programs: those that may play; fewer than all are known to play, and count as heard from the first note.
+    common_programs: of each class, those that are played more than the others.
     """
 
-    def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
+    def __init__(
+        self,
+        programs: Iterable[int] = range(NUM_PROGRAMS),
+        common_programs: Iterable[int] = _COMMON_PROGRAMS,
+    ) -> None:
         self._may_play = np.isin(np.arange(NUM_PROGRAMS), list(programs))
         self._counts = np.zeros(NUM_PROGRAMS)
         if not self._may_play.all():
             self._counts[self._may_play] = _ENOUGH_NOTES
         self._pseudo_counts = np.full(NUM_PROGRAMS, _PSEUDO_COUNT)
-        self._pseudo_counts[list(_COMMON_PROGRAMS)] = _COMMON_PSEUDO_COUNT
+        self._pseudo_counts[list(common_programs)] = _COMMON_PSEUDO_COUNT
 
     def choose(self, logits: np.ndarray) -> int:
         """The program of the next note, from its logits [128]."""
