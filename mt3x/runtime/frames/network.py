@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mt3x.audio.logfrequency import BINS_PER_SEMITONE, MARGIN_BINS, FilterBank, Spectra, compute_spectra
 from mt3x.model.note_head import Judgement, NoteHead
@@ -185,8 +184,3 @@ def _candidate_features(
 
     patches = [patch(which, offsets) for which, offsets in enumerate((_LONG_AT, _SHORT_AT))]
     return jnp.concatenate(patches, axis=2), jnp.concatenate(parts, axis=-1)
-
-
-def count_parameters(params: Any) -> int:
-    """How many numbers a tree of arrays holds."""
-    return int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(params)))

@@ -9,9 +9,9 @@ import pytest
 
 from mt3x.audio.logfrequency import make_filter_bank
 from mt3x.model.trunk import DRUM_KEYS
+from mt3x.runtime.checkpoints import count_parameters
 from mt3x.runtime.frames.network import (
     LEAST_LOGIT,
-    count_parameters,
     detect,
     find_candidates,
     fresh_params,
