@@ -148,4 +148,4 @@ def test_a_key_gives_the_same_parameters_again(make_params):
     assert set(first) == {"trunk", "drums", "note_head"}
     assert jax.tree.all(jax.tree.map(np.array_equal, first, again))
     assert not np.array_equal(first["trunk"]["embed"]["kernel"], other["trunk"]["embed"]["kernel"])
-    assert count_parameters({"a": np.zeros((2, 3)), "b": [np.zeros(4)]}) == 10
+    assert count_parameters({"a": np.zeros((2, 3)), "b": {"c": np.zeros(4)}}) == 10
