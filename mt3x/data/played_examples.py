@@ -44,7 +44,8 @@ class PlayedConfig:
       segment_seconds: length of the segment; lead_seconds: of the audio before it.
       score_share, band_share, random_share: chance of a score excerpt, of a band, of random notes; the rest
         is drums alone.
-      solo_piano_probability: share of score excerpts and of random notes that a piano plays alone.
+      solo_piano_probability: share of score excerpts and of random notes that a piano plays alone;
+        solo_other_probability: share of score excerpts that another instrument does.
       drums_probability: share of score excerpts and of random notes with a drum pattern.
       samples_probability: share of parts that a sampled instrument plays, where the library has
         three or more; where it has one, the third power of this, where two, the power of 1.5.
@@ -62,12 +63,13 @@ class PlayedConfig:
 
     segment_seconds: float = 2.048
     lead_seconds: float = 0.6
-    score_share: float = 0.4
-    band_share: float = 0.38
+    score_share: float = 0.46
+    band_share: float = 0.32
     random_share: float = 0.18
     max_parts: int = 5
     max_polyphony: int = 10
-    solo_piano_probability: float = 0.3
+    solo_piano_probability: float = 0.15
+    solo_other_probability: float = 0.25
     drums_probability: float = 0.2
     samples_probability: float = 0.6
     synthesizer_probability: float = 0.35
@@ -173,6 +175,7 @@ class PlayedExamples:
             settings = PerformanceSettings(
                 max_parts=config.max_parts,
                 solo_piano_probability=config.solo_piano_probability,
+                solo_other_probability=config.solo_other_probability,
                 drums_probability=config.drums_probability,
             )
             return draw_excerpt(self._scores, rng, config.total_seconds, settings)

@@ -132,7 +132,8 @@ class HeardNotes:
                     continue
                 self._look_for_end(pitch, sounds[:, pitch], frame, int(start * self._fps), start)
                 velocity = int(np.clip(np.rint(heard.velocity[place]), 1, 127))
-                self._open[pitch] = start, velocity, self._prior.choose(heard.programs[place])
+                program = int(self._prior.choose(heard.programs[place : place + 1])[0])
+                self._open[pitch] = start, velocity, program
                 frame = int(start * self._fps) + 2  # a note sounds in the frame after its beginning
             self._look_for_end(pitch, sounds[:, pitch], frame, end, None)
 

@@ -181,7 +181,7 @@ def make_frame_loss(
         params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
     ):
         detected = detect(config, params["network"], bank, prepare(key, batch, resources))
-        total, measured = frame_recogniser_loss(config, weights, detected, batch)
+        total, measured = frame_recogniser_loss(config, weights, params["network"], detected, batch)
         parts = training.num_microbatches
         return total / parts, {name: value / parts for name, value in measured.items()}
 

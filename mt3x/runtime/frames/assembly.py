@@ -136,20 +136,27 @@ class NoteAssembler:
         begins &= (place >= self._decided - 1) & (place < end)
         begun = np.flatnonzero(begins)
         begun = begun[np.argsort(predicted.onset[begun], kind="stable")]
+        starts = np.maximum(place / self._fps, 0.0)
+        begun = np.array([i for i in begun.tolist() if self._is_new(predicted.row[i], starts[i])], np.int64)
+        chosen = self._prior.choose(predicted.programs[begun]).tolist()
+        programs = dict(zip(begun.tolist(), chosen, strict=True))
         ends = self._ends(predicted)  # [F, 88]
         for row in sorted({*self._open, *predicted.row[begun].tolist()}):
             may_end = first_frame + np.flatnonzero(ends[:, row])
             may_end = may_end[(may_end >= self._decided) & (may_end < end)]
             for index in begun[predicted.row[begun] == row].tolist():
-                start = max(float(place[index]) / self._fps, 0.0)
-                if start - self._began[row] < self._config.merge_seconds:
-                    continue
-                self._began[row] = start
-                self._end_before(row, may_end, int(place[index]), start)
+                start, frame = float(starts[index]), int(place[index])
+                self._end_before(row, may_end, frame, start)
                 velocity = int(np.clip(np.rint(predicted.velocity[index]), 1, 127))
-                program = self._prior.choose(predicted.programs[index])
-                self._open[row] = _OpenNote(start, velocity, program, int(place[index]) + _FIRST_END_FRAMES)
+                self._open[row] = _OpenNote(start, velocity, programs[index], frame + _FIRST_END_FRAMES)
             self._end_before(row, may_end, end, None)
+
+    def _is_new(self, row: int, start: float) -> bool:
+        """Whether this is not the row's last onset once more; then it is the last one now."""
+        if start - self._began[row] < self._config.merge_seconds:
+            return False
+        self._began[row] = start
+        return True
 
     def _ends(self, predicted: FramePredictions) -> np.ndarray:
         """bool [F, 88]: frames in which a note that sounded before may end."""

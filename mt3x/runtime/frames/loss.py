@@ -12,6 +12,7 @@ less and finds fewer (docs/experiments.md). B segments, P notes, F pitch frames,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,14 @@ _FLAT = 0.25  # a target is 1 within this share of its width
 _TOLERANCE_SECONDS = 0.05
 """A candidate is a note if one begins so near."""
 
+_READ_AT = (0.2, 0.5, 0.8)
+"""Shares of a note's time within the segment at which its program is read off the features."""
+
 
 @dataclass(frozen=True)
 class FrameLossConfig:
     """How the parts of the loss weigh. Rolls' costs are sums over pitches or keys, means over frames; the
-    note head's are means over candidates or notes.
+    note head's, and that of the program while a note sounds, are means over candidates or notes.
 
     Raises:
       ValueError: a weight below 0, or a positive weight below 1.
@@ -43,6 +47,7 @@ class FrameLossConfig:
     drum_weight: float = 1.0
     is_note_weight: float = 0.1
     program_weight: float = 0.4
+    sounding_weight: float = 0.2
     velocity_weight: float = 0.1
     positive_weight: float = 2.0
 
@@ -55,9 +60,16 @@ class FrameLossConfig:
 
 
 def frame_loss(
-    config: FrameConfig, weights: FrameLossConfig, detected: Detected, batch: Mapping[str, jax.Array]
+    config: FrameConfig,
+    weights: FrameLossConfig,
+    params: Any,
+    detected: Detected,
+    batch: Mapping[str, jax.Array],
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The loss, float32 [], and its parts and two accuracies as measurements, float32 [] each."""
+    """The loss, float32 [], and its parts and two accuracies as measurements, float32 [] each.
+
+    params: of `network.fresh_params`; its program reader only learns here.
+    """
     frames = detected.rolls.onset.shape[1]
     fps = config.spectra.frames_per_second
     is_note = batch["note_pitch"] >= 0
@@ -77,6 +89,7 @@ def frame_loss(
         "offset": _roll_cost(detected.rolls.offset, offset, positive),
         "drum": _roll_cost(detected.drums, hits, positive),
         "cents": _cents_cost(detected.rolls.cents, batch, row, pitched, fps),
+        "sounding": _sounding_cost(params["program_reader"], detected.features, batch, row, pitched, fps),
     }
     of_notes, measured = _note_costs(config, detected, batch)
     costs |= of_notes
@@ -141,6 +154,35 @@ def _cents_cost(
     mean = (known * true) @ columns / jnp.maximum(count, 1.0)
     is_one = (count == 1).astype(jnp.float32)
     return _mean(jnp.abs(cents - jnp.clip(mean, -100, 100)), is_one)
+
+
+def _sounding_cost(
+    reader: Any,
+    features: jax.Array,
+    batch: Mapping[str, jax.Array],
+    row: jax.Array,
+    pitched: jax.Array,
+    fps: float,
+) -> jax.Array:
+    """The cross-entropy of a note's program, read off the features alone while it sounds.
+
+    The note head looks at notes where they begin; this teaches the trunk what instruments sound like later.
+    """
+    trunk_frames = features.shape[1]
+    begin, end = (
+        jnp.clip(batch[name] * fps / FRAMES_PER_TRUNK_FRAME, 0, trunk_frames)
+        for name in ("note_start", "note_end")
+    )
+    share = jnp.asarray(_READ_AT)[None, None]
+    frame = jnp.floor(begin[..., None] + share * (end - begin)[..., None]).astype(jnp.int32)  # [B, P, 3]
+    sounds = pitched & (end > begin)
+    segment = jnp.arange(len(row))[:, None, None]
+    place = jnp.clip(row, 0, NUM_PITCHES - 1)[..., None]
+    read = features[segment, jnp.minimum(frame, trunk_frames - 1), place]  # [B, P, 3, C]
+    log_probs = jax.nn.log_softmax(read @ reader["kernel"] + reader["bias"][None, None, None])
+    program = jnp.broadcast_to(batch["note_program"][..., None, None], (*frame.shape, 1))
+    cost = -jnp.take_along_axis(log_probs, program, axis=-1)[..., 0]
+    return _mean(jnp.mean(cost, axis=-1), sounds.astype(jnp.float32))
 
 
 def _note_costs(

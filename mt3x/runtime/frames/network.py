@@ -10,11 +10,12 @@ B segments, N samples, F pitch frames, T = F / 2 trunk frames, Q candidates.
 
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mt3x.audio.logfrequency import BINS_PER_SEMITONE, MARGIN_BINS, FilterBank, Spectra, compute_spectra
-from mt3x.model.note_head import Judgement, NoteHead
+from mt3x.model.note_head import NUM_PROGRAMS, Judgement, NoteHead
 from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, DrumNetwork, Rolls, Trunk
 from mt3x.runtime.frames.config import FrameConfig
 
@@ -65,8 +66,8 @@ class Detected(NamedTuple):
 
 
 def fresh_params(config: FrameConfig, key: jax.Array) -> Any:
-    """Fresh parameters: `trunk`, `drums` and `note_head`."""
-    keys = jax.random.split(key, 3)
+    """Fresh parameters: `trunk`, `drums`, `note_head` and `program_reader`, which only training reads."""
+    keys = jax.random.split(key, 4)
     frames = 16
     spectra = jnp.zeros((1, frames, config.spectra.num_bins, 2))
     trunk = Trunk(config.network).init(keys[0], spectra)["params"]
@@ -81,7 +82,8 @@ def fresh_params(config: FrameConfig, key: jax.Array) -> Any:
     patches, evidence = _candidate_features(features, rolls, spectra, Candidates(onset, row, onset))
     note_head = NoteHead(config.network.note_width)
     head = note_head.init(keys[2], patches, evidence, onset, row, row == 0)["params"]
-    return {"trunk": trunk, "drums": drums, "note_head": head}
+    reader = nn.Dense(NUM_PROGRAMS).init(keys[3], features)["params"]
+    return {"trunk": trunk, "drums": drums, "note_head": head, "program_reader": reader}
 
 
 def detect(

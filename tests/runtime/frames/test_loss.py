@@ -25,6 +25,9 @@ FRAMES = 32
 CONFIG = FrameConfig(segment_frames=FRAMES, lead_frames=2, tail_frames=2, num_candidates=4)
 FPS = CONFIG.frames_per_second
 WEIGHTS = FrameLossConfig()
+READ_73 = np.where(np.arange(128) == 73, 30.0, 0.0).astype(np.float32)[None]
+PARAMS = {"program_reader": {"kernel": READ_73, "bias": np.zeros(128, np.float32)}}
+"""One channel of features: it says flute, program 73."""
 
 
 def pitched_rows(batch):
@@ -77,7 +80,7 @@ def detected_of(
 
 
 def cost(detected, batch, weights=WEIGHTS):
-    total, measured = frame_loss(CONFIG, weights, detected, batch)
+    total, measured = frame_loss(CONFIG, weights, PARAMS, detected, batch)
     assert total == measured["loss"] and np.isfinite(total)
     return {name: float(value) for name, value in measured.items()}
 
@@ -267,11 +270,25 @@ def test_what_is_right_costs_next_to_nothing(one_note):
     assert 0 < measured["onset_loss"] < 0.25 and 0 < measured["drum_loss"] < 0.25
 
 
+def test_a_program_is_read_while_its_note_sounds_and_only_there(one_note):
+    features = np.full((1, FRAMES // 2, 88, 1), -1.0, np.float32)
+    features[0, 6:9, 40] = 1.0  # 0.17 to 0.3 s; a frame has 32 ms
+    measured = cost(perfect(one_note)._replace(features=jnp.asarray(features)), one_note)
+    assert measured["sounding_loss"] == pytest.approx(0.0, abs=1e-5)
+    unsure = cost(perfect(one_note), one_note)  # features are 0: all programs are as likely
+    assert unsure["sounding_loss"] == pytest.approx(np.log(128), abs=1e-5)
+
+
+def test_a_note_outside_the_segment_teaches_no_program(make_note_columns):
+    before = make_note_columns([(-0.5, -0.1, 61, 127, 73, False)])
+    assert cost(perfect(before), before)["sounding_loss"] == 0.0
+
+
 def test_no_roll_can_be_better_than_the_right_one(one_note):
     detected = perfect(one_note)
 
     def total(rolls, drums):
-        return frame_loss(CONFIG, WEIGHTS, detected._replace(rolls=rolls, drums=drums), one_note)[0]
+        return frame_loss(CONFIG, WEIGHTS, PARAMS, detected._replace(rolls=rolls, drums=drums), one_note)[0]
 
     slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(detected.rolls, detected.drums)
     assert all(np.abs(slope).max() < 1e-6 for slope in jax.tree.leaves(slopes))
@@ -297,7 +314,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(one_note):
     weights = dataclasses.replace(WEIGHTS, onset_weight=3.0, drum_weight=0.0)
     measured = cost(detected_of(onset=0.0, drums=0.0, candidates=[(10.0, 40)]), one_note, weights)
     parts = [name for name in measured if name.endswith("_loss")]
-    assert len(parts) == 8
+    assert len(parts) == 9
     expected = sum(
         getattr(weights, f"{name.removesuffix('_loss')}_weight") * measured[name] for name in parts
     )

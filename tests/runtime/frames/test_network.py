@@ -145,7 +145,7 @@ def test_a_segment_of_a_batch_is_detected_as_alone(run, tiny_batch):
 
 def test_a_key_gives_the_same_parameters_again(make_params):
     first, again, other = (make_params(jax.random.key(seed)) for seed in (0, 0, 1))
-    assert set(first) == {"trunk", "drums", "note_head"}
+    assert set(first) == {"trunk", "drums", "note_head", "program_reader"}
     assert jax.tree.all(jax.tree.map(np.array_equal, first, again))
     assert not np.array_equal(first["trunk"]["embed"]["kernel"], other["trunk"]["embed"]["kernel"])
     assert count_parameters({"a": np.zeros((2, 3)), "b": {"c": np.zeros(4)}}) == 10

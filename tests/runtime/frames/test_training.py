@@ -23,7 +23,15 @@ from mt3x.runtime.train_log import LOG_FILE
 
 MEASURED = {
     *("loss", "onset_loss", "active_loss", "offset_loss", "drum_loss", "cents_loss"),
-    *("is_note_loss", "program_loss", "velocity_loss", "note_f1", "class_accuracy", "gradient_norm"),
+    *(
+        "is_note_loss",
+        "program_loss",
+        "sounding_loss",
+        "velocity_loss",
+        "note_f1",
+        "class_accuracy",
+        "gradient_norm",
+    ),
 }
 TRAINING = TrainConfig(
     total_steps=3,
