@@ -113,7 +113,7 @@ def test_a_run_logs_its_losses_and_saves_what_detecting_needs(run, tiny_config, 
     assert FrameConfig.from_json((tmp_path / CONFIG_FILE).read_text()) == tiny_config
     stored = load_params(tmp_path / CHECKPOINTS)
     same = jax.tree.map(np.array_equal, stored, jax.tree.map(np.asarray, state.average))
-    assert set(stored) == {"trunk", "drums", "note_head"} and jax.tree.all(same)
+    assert set(stored) == {"trunk", "drums", "note_head", "program_reader"} and jax.tree.all(same)
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint_as_if_it_had_not_been(run, tmp_path):
