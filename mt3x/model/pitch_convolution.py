@@ -2,7 +2,8 @@
 
 XLA's CPU backend runs convolutions forward at 80 to 130 GFLOP/s a core, and their gradient for the kernel at
 20 to 35. Written as matrix products of shifted copies for each example, that gradient is up to twice as fast
-and agrees to 1e-5; so both convolutions here bring their own. On accelerators the same code runs.
+and agrees to 1e-5; so both convolutions here bring their own. Accelerators take XLA's: they would go through
+the examples one after the other.
 
 The harmonic layer reads, for each pitch, the pitches at the distances of its harmonics and of those tones
 whose harmonic it may be, all mixed by one matrix (after HPPNet, arXiv 2208.14819, and Harmonica, arXiv
@@ -12,7 +13,7 @@ B examples, T frames, P pitches, C channels in, N channels out; outside the arra
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -65,8 +66,28 @@ def convolve(x: jax.Array, kernel: jax.Array, dilation: int = 1) -> jax.Array:
     return result
 
 
+def _kernel_gradient(
+    x: jax.Array,
+    kernel: jax.Array,
+    gradient: jax.Array,
+    plain: Callable[[jax.Array, jax.Array], jax.Array],
+    on_cpu: Callable[[jax.Array, jax.Array], jax.Array],
+) -> jax.Array:
+    """The gradient for the kernel of `plain(x, kernel)`, on a CPU by `on_cpu(x, gradient)`."""
+
+    def elsewhere(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        return jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](gradient)[0]
+
+    result: jax.Array = jax.lax.platform_dependent(x, gradient, cpu=on_cpu, default=elsewhere)
+    return result
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: jax.Array, kernel: jax.Array, dilation: int) -> Any:
+    return _plain_convolve(x, kernel, dilation)
+
+
+def _plain_convolve(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
     return _taps(x, kernel, (-dilation, 0, dilation), (-1, 0, 1))
 
 
@@ -88,8 +109,12 @@ def _convolve_backward(dilation: int, kept: Any, gradient: jax.Array) -> tuple[j
         )
         return total + left.T @ right, None
 
-    products = jax.lax.scan(add, jnp.zeros((3 * channels, 3 * outputs)), (x, gradient))[0]
-    return of_x, products.reshape(3, channels, 3, outputs).transpose(2, 0, 1, 3)
+    def on_cpu(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        products = jax.lax.scan(add, jnp.zeros((3 * channels, 3 * outputs)), (x, gradient))[0]
+        return products.reshape(3, channels, 3, outputs).transpose(2, 0, 1, 3)
+
+    plain = functools.partial(_plain_convolve, dilation=dilation)
+    return of_x, _kernel_gradient(x, kernel, gradient, plain, on_cpu)
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)
@@ -139,7 +164,11 @@ def _mix_backward(kept: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]
 
         return total + jnp.stack([product(shift) for shift in HARMONIC_SHIFTS]), None
 
-    return of_x, jax.lax.scan(add, jnp.zeros_like(kernel), (x, gradient))[0]
+    def on_cpu(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        return jax.lax.scan(add, jnp.zeros_like(kernel), (x, gradient))[0]
+
+    plain = functools.partial(_harmonic_sum, sign=1)
+    return of_x, _kernel_gradient(x, kernel, gradient, plain, on_cpu)
 
 
 mix_harmonics.defvjp(_mix_forward, _mix_backward)

@@ -136,3 +136,25 @@ def test_shifts_are_those_of_harmonics_both_ways():
     assert len(set(HARMONIC_SHIFTS)) == len(HARMONIC_SHIFTS)
     harmonics = {round(12 * np.log2(number)) for number in range(1, 9)}
     assert harmonics <= set(HARMONIC_SHIFTS) and max(HARMONIC_SHIFTS) == 36
+
+
+@pytest.mark.parametrize(
+    "layer, taps", [(convolve, (3, 3)), (mix_harmonics, (len(HARMONIC_SHIFTS),))], ids=["convolve", "mix"]
+)
+def test_accelerators_take_no_example_after_the_other(layer, taps):
+    x, kernel = arrays(0, (2, 8, 5, 3), (*taps, 3, 4))
+    slope = jax.jit(jax.grad(lambda kernel, x: jnp.sum(layer(x, kernel)))).trace(kernel, x)
+    assert "while" not in slope.lower(lowering_platforms=("cuda",)).as_text()
+    assert "while" in slope.lower(lowering_platforms=("cpu",)).as_text()
+
+
+def test_both_gradients_of_a_kernel_are_the_same(monkeypatch):
+    x, wide, long = arrays(1, (2, 8, 40, 3), (3, 3, 3, 4), (len(HARMONIC_SHIFTS), 3, 4))
+    kernels = {"wide": wide, "long": long}
+
+    def total(kernels):
+        return jnp.sum(convolve(x, kernels["wide"], 2) ** 2) + jnp.sum(mix_harmonics(x, kernels["long"]) ** 2)
+
+    on_cpu = jax.grad(total)(kernels)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4), on_cpu, jax.grad(total)(kernels))
