@@ -4,8 +4,9 @@ Reading pairs note-ons with note-offs by track, channel and pitch: a note-off en
 before its tick; a note that is never released, or lasts no time, is dropped. The instrument of a note is its
 channel's program at the onset. Channel 10 (9, counted from 0) is drums. All tracks' tempo changes count.
 
-Writing gives each program a track and, while there are enough, a channel of its own. Tempos and signatures
-(`mt3x.music.tempo_map`) say where bars lie; they change how times are stored, not the times.
+Writing gives each program a track and, while there are enough, a channel of its own, or, where notes bend, as
+many as it has notes at once. Tempos and signatures (`mt3x.music.tempo_map`) say where bars lie; they change
+how times are stored, not the times.
 
 Source: Standard MIDI Files 1.0; pairing as in pretty_midi, which note-seq, and so MT3, reads with. Where
 pretty_midi knows only a track's own program changes and pedal, here those of the same channel in other tracks
@@ -19,11 +20,13 @@ import itertools
 import os
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mt3x.music.bends import RANGE_CENTS, plan_voices, wheel_positions
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from mt3x.music.notes import (
     apply_sustain,
@@ -51,6 +54,16 @@ _MAJOR_KEYS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E",
 
 _Timeline = dict[tuple[int, int], list[tuple[int, int]]]
 """(track, channel) -> (tick, value) in time order."""
+
+
+_Event = tuple[int, int, int, "mido.Message"]
+"""Tick, rank among events of the same tick, pitch, message."""
+
+_RELEASE, _CHANGE, _ONSET = range(3)
+"""Ranks: at one tick notes end, then a channel changes its program or bends, then notes begin."""
+
+_BEND_RANGE, _EXPRESSION_ZONE = 0, 6
+"""Registered parameters: semitones of the pitch wheel; member channels of MIDI Polyphonic Expression."""
 
 
 class MidiError(ValueError):
@@ -120,7 +133,12 @@ def read_midi_content(path: str | os.PathLike[str], apply_sustain: bool = True) 
     return MidiContent(notes, messages.num_struck, messages.num_bends)
 
 
-def write_midi(notes: np.ndarray, path: str | os.PathLike[str], tempo: float | TempoMap = 120.0) -> None:
+def write_midi(
+    notes: np.ndarray,
+    path: str | os.PathLike[str],
+    tempo: float | TempoMap = 120.0,
+    bends: Sequence[np.ndarray] | None = None,
+) -> None:
     """Writes notes to a MIDI file, whole or not at all; see `midi_bytes`.
 
     Raises:
@@ -128,7 +146,7 @@ def write_midi(notes: np.ndarray, path: str | os.PathLike[str], tempo: float | T
       OSError: the file cannot be written.
     """
     path = Path(path)
-    data = midi_bytes(notes, tempo)
+    data = midi_bytes(notes, tempo, bends)
     # A name that cannot clash or grow too long, in the same folder so that the replacement is atomic.
     unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
@@ -141,7 +159,11 @@ def write_midi(notes: np.ndarray, path: str | os.PathLike[str], tempo: float | T
             unfinished.unlink()
 
 
-def midi_bytes(notes: np.ndarray, tempo: float | TempoMap = 120.0) -> bytes:
+def midi_bytes(
+    notes: np.ndarray,
+    tempo: float | TempoMap = 120.0,
+    bends: Sequence[np.ndarray] | None = None,
+) -> bytes:
     """Notes as the contents of a multi-track MIDI file.
 
     A tempo track, then one track per program in order, named as in General MIDI, then a track "Drums" on
@@ -153,21 +175,30 @@ def midi_bytes(notes: np.ndarray, tempo: float | TempoMap = 120.0) -> bytes:
 
     Args:
       tempo: quarters per minute, or all tempos and signatures; the times of notes stay as they are.
+      bends: how each note bends (`mt3x.music.bends`), for the pitch wheel; instruments that play chords take
+        several channels then.
 
     Raises:
-      ValueError: the notes are unsound, or the tempo is not within 3.58 to 6e7.
+      ValueError: the notes are unsound, there is not one bend for each, or the tempo is not within 3.58 to
+        6e7.
     """
     import mido
 
     validate_notes(notes)
+    if bends is not None and len(bends) != len(notes):
+        raise ValueError(f"there are {len(bends)} bends for {len(notes)} notes; give one for each")
     tempo_map = tempo if isinstance(tempo, TempoMap) else TempoMap(((0.0, tempo),))
     midi_file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="utf-8")
     midi_file.tracks.append(_make_tempo_track(tempo_map))
 
     instruments = _split_instruments(_to_ticks(notes, tempo_map))
-    has_shared_channels = sum(not i.is_drum for i in instruments) > len(PITCHED_CHANNELS)
-    for instrument, channel in zip(instruments, itertools.cycle(PITCHED_CHANNELS), strict=False):
-        midi_file.tracks.append(_make_track(instrument, channel, has_shared_channels))
+    pitched = [instrument for instrument in instruments if not instrument.is_drum]
+    if bends is None:
+        has_shared_channels = len(pitched) > len(PITCHED_CHANNELS)
+        for instrument, channel in zip(instruments, itertools.cycle(PITCHED_CHANNELS), strict=False):
+            midi_file.tracks.append(_make_track(instrument, channel, has_shared_channels))
+    else:
+        midi_file.tracks += _bending_tracks(instruments, notes, bends, tempo_map)
 
     buffer = io.BytesIO()
     midi_file.save(file=buffer)
@@ -332,19 +363,100 @@ def _make_track(instrument: _Instrument, channel: int, is_shared: bool) -> "mido
     if instrument.is_drum:
         channel, is_shared = DRUM_CHANNEL, False
     change = mido.Message("program_change", channel=channel, program=instrument.program)
-    track = mido.MidiTrack([mido.MetaMessage("track_name", name=instrument.name), change])
-    notes = instrument.notes
-    ticks = np.concatenate([notes["start"], notes["end"]]).astype(np.int64)
-    velocities = np.concatenate([notes["velocity"], np.zeros_like(notes["velocity"])])
-    pitches = np.tile(notes["pitch"], 2)
-    # Releases (velocity 0) before onsets of the same tick.
-    order = np.lexsort((pitches, velocities > 0, ticks))
-    deltas = np.diff(ticks[order], prepend=0)
-    events = zip(deltas.tolist(), pitches[order].tolist(), velocities[order].tolist(), strict=True)
-    for delta, pitch, velocity in events:
-        if velocity and is_shared:
-            track.append(change.copy(time=delta))
-            delta = 0
-        kind = "note_on" if velocity else "note_off"
-        track.append(mido.Message(kind, channel=channel, note=pitch, velocity=velocity, time=delta))
-    return track
+    events = _note_events(instrument.notes, np.full(len(instrument.notes), channel))
+    if is_shared:
+        events += [(tick, _CHANGE, pitch, change) for tick, rank, pitch, _ in events if rank == _ONSET]
+    return _track_of(instrument.name, [change], events)
+
+
+def _bending_tracks(
+    instruments: list[_Instrument], notes: np.ndarray, bends: Sequence[np.ndarray], tempo_map: TempoMap
+) -> list["mido.MidiTrack"]:
+    """Tracks of notes whose times are ticks, with the pitch wheel's movements.
+
+    Args:
+      notes: what `bends` belong to, times in seconds.
+    """
+    import mido
+
+    tempos = tempo_map.tempo_ticks(TICKS_PER_QUARTER)
+    starts = seconds_to_ticks(notes["start"], tempos, TICKS_PER_QUARTER).astype(int).tolist()
+    keys = zip(starts, notes["pitch"].tolist(), notes["program"].tolist(), strict=True)
+    bend_of = {
+        key: bend
+        for key, bend, is_drum in zip(keys, bends, notes["is_drum"].tolist(), strict=True)
+        if not is_drum
+    }
+    pitched = [instrument for instrument in instruments if not instrument.is_drum]
+    plans = plan_voices([_in_seconds(i.notes, tempo_map) for i in pitched], len(PITCHED_CHANNELS))
+    is_expressive = len(pitched) == 1 and plans[0].count > 1
+    # The first channel of MIDI Polyphonic Expression's zone has no notes of its own.
+    free = itertools.cycle(PITCHED_CHANNELS[1:] if is_expressive else PITCHED_CHANNELS)
+    tracks = []
+    for instrument, plan in zip(pitched, plans, strict=True):
+        channels = [next(free) for _ in range(plan.count)]
+        setup = _zone_of_members(plan.count) if is_expressive else []
+        for channel in channels:
+            setup.append(mido.Message("program_change", channel=channel, program=instrument.program))
+            if plan.bends:
+                setup += _registered(channel, _BEND_RANGE, round(RANGE_CENTS / 100))
+        channel_of = np.array(channels)[plan.voice]
+        events = _note_events(instrument.notes, channel_of)
+        if plan.bends:
+            seconds = _in_seconds(instrument.notes, tempo_map)
+            for index, (start, end) in enumerate(zip(seconds["start"], seconds["end"], strict=True)):
+                note = instrument.notes[index]
+                key = int(note["start"]), int(note["pitch"]), int(note["program"])
+                moments, positions = zip(*wheel_positions(bend_of[key], start, end), strict=True)
+                ticks = seconds_to_ticks(np.array(moments), tempos, TICKS_PER_QUARTER).astype(int)
+                for tick, position in zip([key[0], *ticks[1:].tolist()], positions, strict=True):
+                    channel = int(channel_of[index])
+                    wheel = mido.Message("pitchwheel", channel=channel, pitch=position)
+                    events.append((tick, _CHANGE, key[1], wheel))
+        tracks.append(_track_of(instrument.name, setup, events))
+    return tracks + [_make_track(i, DRUM_CHANNEL, False) for i in instruments if i.is_drum]
+
+
+def _in_seconds(ticks: np.ndarray, tempo_map: TempoMap) -> np.ndarray:
+    """Notes whose times are ticks, with seconds in their place."""
+    tempos = tempo_map.tempo_ticks(TICKS_PER_QUARTER)
+    notes = ticks.copy()
+    for name in ("start", "end"):
+        notes[name] = ticks_to_seconds(ticks[name].astype(np.int64), tempos, TICKS_PER_QUARTER)
+    return notes
+
+
+def _zone_of_members(count: int) -> list["mido.Message"]:
+    """Says to a synthesiser that knows MIDI Polyphonic Expression: channels 2 on are one instrument."""
+    return _registered(PITCHED_CHANNELS[0], _EXPRESSION_ZONE, count)
+
+
+def _registered(channel: int, number: int, value: int) -> list["mido.Message"]:
+    """Sets a registered parameter (MIDI 1.0) of a channel."""
+    import mido
+
+    controls = ((101, 0), (100, number), (6, value), (38, 0), (101, 127), (100, 127))
+    return [mido.Message("control_change", channel=channel, control=c, value=v) for c, v in controls]
+
+
+def _note_events(notes: np.ndarray, channel: np.ndarray) -> list[_Event]:
+    """The onsets and releases of notes whose times are ticks; `channel` int64 [N]."""
+    import mido
+
+    events: list[_Event] = []
+    for note, on in zip(notes.tolist(), channel.tolist(), strict=True):
+        start, end, pitch, velocity = int(note[0]), int(note[1]), note[2], note[3]
+        begin = mido.Message("note_on", channel=on, note=pitch, velocity=velocity)
+        release = mido.Message("note_off", channel=on, note=pitch, velocity=0)
+        events += [(start, _ONSET, pitch, begin), (end, _RELEASE, pitch, release)]
+    return events
+
+
+def _track_of(name: str, setup: list["mido.Message"], events: list[_Event]) -> "mido.MidiTrack":
+    """A track: its name, what prepares its channels, then events in order of their ticks."""
+    import mido
+
+    events = sorted(events, key=lambda event: event[:3])
+    deltas = np.diff([event[0] for event in events], prepend=0).tolist()
+    messages = (event[3].copy(time=delta) for event, delta in zip(events, deltas, strict=True))
+    return mido.MidiTrack([mido.MetaMessage("track_name", name=name), *setup, *messages])
