@@ -6,12 +6,11 @@ end peaks, or where the pitch begins again.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mt3x.model.trunk import DRUM_KEYS, LOWEST_PITCH, NUM_PITCHES
-from mt3x.music.notes import empty_notes, make_notes, sort_notes
+from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NUM_PITCHES
+from mt3x.music.notes import empty_notes, make_notes, note_order
 from mt3x.runtime.frames.config import FrameConfig, Thresholds
 from mt3x.runtime.frames.instrument_prior import InstrumentPrior
 from mt3x.runtime.frames.network import REACH_FRAMES
@@ -67,9 +66,11 @@ class NoteAssembler:
 
     Segments are `segment_frames` long, share `lead_frames` and `tail_frames` with their neighbours, and begin
     `lead_frames` before the recording.
+
+    follow_bends: keep how each note bends, for `bends`.
     """
 
-    def __init__(self, config: FrameConfig):
+    def __init__(self, config: FrameConfig, follow_bends: bool = False):
         self._config, self._thresholds = config, config.thresholds
         self._fps = config.spectra.frames_per_second
         self._decided = 0  # frames of the recording about which nothing changes any more
@@ -79,6 +80,9 @@ class NoteAssembler:
         self._began = np.full(NUM_PITCHES, -np.inf)  # by row: seconds of the last onset
         self._struck = np.full(len(DRUM_GROUPS), -np.inf)
         self._rows: list[_Row] = []
+        self._bends: list[np.ndarray] = []  # of the rows
+        self._follows_bends = follow_bends
+        self._cents: list[tuple[np.ndarray, np.ndarray]] = []  # seconds [n], cents [n, 88] of late
 
     def add(self, segment: Segment, predicted: FramePredictions | None) -> None:
         """Adds the next segment; nothing is found in a silent one, for which there are no predictions."""
@@ -87,17 +91,29 @@ class NoteAssembler:
 
     def take_final(self) -> np.ndarray:
         """The notes that have ended since the last call, sorted; more segments may follow."""
-        rows, self._rows = self._rows, []
-        return _notes(rows)
+        return self.take_final_with_bends()[0]
+
+    def take_final_with_bends(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """As `take_final`, and how each of the notes bends: float32 [K, 2], seconds and cents above its
+        pitch, in rising order of time; none of a drum hit.
+        """
+        (rows, self._rows), (bends, self._bends) = (self._rows, []), (self._bends, [])
+        notes = make_notes(*zip(*rows, strict=True)) if rows else empty_notes()
+        order = note_order(notes)
+        return notes[order], [bends[i] for i in order.tolist()] if bends else []
 
     def notes(self) -> tuple[np.ndarray, DecodeReport]:
         """All notes that were not taken, sorted, and a report without complaints; no segment may follow."""
+        self.finish()
+        return self.take_final(), DecodeReport(0, 0)
+
+    def finish(self) -> None:
+        """Decides on the rest; no segment may follow."""
         if self._last is not None:
             segment = self._last[0]
             self._decide(segment.first_frame + segment.num_frames)
         for row in list(self._open):
             self._end(row, self._decided / self._fps)
-        return self.take_final(), DecodeReport(0, 0)
 
     def _decide(self, end: int) -> None:
         """Decides on the recording's frames up to `end` by the last segment."""
@@ -112,6 +128,8 @@ class NoteAssembler:
             if self._config.has_drums:
                 self._strike_drums(predicted, segment.first_frame, end)
             if self._config.programs:
+                if self._follows_bends:
+                    self._keep_cents(predicted, segment.first_frame, end)
                 self._follow_pitches(predicted, segment.first_frame, end)
         self._decided = end
 
@@ -126,6 +144,8 @@ class NoteAssembler:
                 continue
             self._struck[group] = start
             self._rows.append((start, start + DRUM_SECONDS, key, 100, 0, True))
+            if self._follows_bends:
+                self._bends.append(np.zeros((0, 2), np.float32))
 
     def _follow_pitches(self, predicted: FramePredictions, first_frame: int, end: int) -> None:
         """Begins and ends notes in frames `_decided` to `end`."""
@@ -158,6 +178,24 @@ class NoteAssembler:
         self._began[row] = start
         return True
 
+    def _keep_cents(self, predicted: FramePredictions, first_frame: int, end: int) -> None:
+        """Keeps what is decided on from `_decided` to `end`, as long as an open note needs it."""
+        oldest = min((note.start for note in self._open.values()), default=np.inf)
+        self._cents = [part for part in self._cents if part[0][-1] >= oldest]
+        middle = first_frame + FRAMES_PER_TRUNK_FRAME * (np.arange(len(predicted.cents)) + 0.5)
+        is_decided = (middle >= self._decided) & (middle < end)
+        if is_decided.any():
+            self._cents.append((middle[is_decided] / self._fps, predicted.cents[is_decided]))
+
+    def _bend(self, row: int, start: float, end: float) -> np.ndarray:
+        """How a row bends from `start` to `end`, its jitter smoothed: float32 [K, 2]."""
+        parts = [(seconds, cents[:, row]) for seconds, cents in self._cents]
+        if not parts:
+            return np.zeros((0, 2), np.float32)
+        seconds, cents = (np.concatenate(column) for column in zip(*parts, strict=True))
+        sounds = (seconds >= start) & (seconds < end)
+        return np.stack([seconds[sounds], _smooth(cents[sounds])], axis=1).astype(np.float32)
+
     def _ends(self, predicted: FramePredictions) -> np.ndarray:
         """bool [F, 88]: frames in which a note that sounded before may end."""
         silent = predicted.active < self._thresholds.active
@@ -178,6 +216,8 @@ class NoteAssembler:
         note = self._open.pop(row)
         end = max(seconds, note.start + 0.5 / self._fps)
         self._rows.append((note.start, end, row + LOWEST_PITCH, note.velocity, note.program, False))
+        if self._follows_bends:
+            self._bends.append(self._bend(row, note.start, end))
 
 
 def find_drum_hits(drums: np.ndarray, thresholds: Thresholds) -> list[tuple[int, float, int]]:
@@ -210,6 +250,9 @@ def _is_peak(roll: np.ndarray) -> np.ndarray:
     return is_peak
 
 
-def _notes(rows: Sequence[_Row] | Iterable[_Row]) -> np.ndarray:
-    columns = list(zip(*rows, strict=True))
-    return sort_notes(make_notes(*columns)) if columns else empty_notes()
+def _smooth(cents: np.ndarray) -> np.ndarray:
+    """A running mean over three frames, fewer at the ends: float [K]."""
+    if len(cents) < 3:
+        return cents
+    kernel = np.ones(3)
+    return np.convolve(cents, kernel, "same") / np.convolve(np.ones(len(cents)), kernel, "same")

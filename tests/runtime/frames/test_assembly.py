@@ -201,3 +201,50 @@ def test_whatever_is_predicted_the_notes_are_sound(seed):
     for pitch in np.unique(notes["pitch"][~notes["is_drum"]]):
         mine = notes[~notes["is_drum"] & (notes["pitch"] == pitch)]
         assert (mine["start"][1:] >= mine["end"][:-1] - 1e-9).all()
+
+
+def bends_of(*parts):
+    """Notes and bends of segments whose cents are the trunk frame's number in the recording."""
+    assembler = NoteAssembler(CONFIG, follow_bends=True)
+    for number, part in enumerate(parts):
+        frames = np.arange(16) + (STRIDE * number - 4) / 2
+        assembler.add(segment(number), part._replace(cents=np.broadcast_to(frames[:, None], (16, 88))))
+    assembler.finish()
+    return assembler.take_final_with_bends()
+
+
+def test_a_bend_follows_the_note_across_segments():
+    first = predictions([(12.0, 39, 0.9, 0.9, 40, 80)], active=[(39, 12, 31)])
+    second = predictions(active=[(39, 0, 10)])
+    notes, bends = bends_of(first, second)
+    assert rows(notes) == [(8.0, 31.0, 60)]
+    # Trunk frames 4 to 14 have their middles at frames 9, 11, ... 29; a mean over three of a line is the line.
+    np.testing.assert_allclose(bends[0][:, 0], (2 * np.arange(4, 15) + 1) * FRAME, rtol=1e-6)
+    np.testing.assert_allclose(bends[0][1:-1, 1], np.arange(5, 14), rtol=1e-6)
+    assert bends[0].dtype == np.float32
+
+
+def test_bends_are_in_the_order_of_their_notes():
+    part = predictions(
+        [(10.0, 39, 0.9, 0.9, 40, 80), (6.0, 50, 0.9, 0.9, 40, 80)],
+        active=[(39, 10, 13), (50, 6, 25)],
+        drums=[(20, 38, 0.9)],
+    )
+    notes, bends = bends_of(part)
+    assert notes["pitch"].tolist() == [71, 60, 38] or notes["pitch"].tolist() == [71, 38, 60]
+    assert len(bends) == 3
+    for note, bend in zip(notes, bends, strict=True):
+        assert (len(bend) == 0) == note["is_drum"]
+        assert ((bend[:, 0] >= note["start"]) & (bend[:, 0] < note["end"])).all()
+
+
+def test_notes_are_the_same_with_bends_and_without():
+    part = predictions([(8.5, 39, 0.9, 0.9, 40, 77)], active=[(39, 8, 15)], drums=[(30, 36, 0.9)])
+    np.testing.assert_array_equal(bends_of(part, part)[0], collect(part, part))
+
+
+def test_what_no_note_needs_any_more_is_forgotten():
+    assembler = NoteAssembler(CONFIG, follow_bends=True)
+    for number in range(50):
+        assembler.add(segment(number), predictions([(8.5, 39, 0.9, 0.9, 40, 77)], active=[(39, 8, 15)]))
+    assert len(assembler._cents) <= 2
