@@ -218,7 +218,7 @@ def test_a_bend_follows_the_note_across_segments():
     second = predictions(active=[(39, 0, 10)])
     notes, bends = bends_of(first, second)
     assert rows(notes) == [(8.0, 31.0, 60)]
-    # Trunk frames 4 to 14 have their middles at frames 9, 11, ... 29; the mean of three of a line is the line.
+    # Trunk frames 4 to 14 have their middles at frames 9, 11, ... 29; a line stays a line.
     np.testing.assert_allclose(bends[0][:, 0], (2 * np.arange(4, 15) + 1) * FRAME, rtol=1e-6)
     np.testing.assert_allclose(bends[0][1:-1, 1], np.arange(5, 14), rtol=1e-6)
     assert bends[0].dtype == np.float32
