@@ -163,7 +163,9 @@ class Synthesizer:
         """Frees the soundfont; the object cannot render afterwards."""
         self._delete()
 
-    def render(self, notes: np.ndarray, seconds: float, detune_cents: float = 0.0) -> np.ndarray:
+    def render(
+        self, notes: np.ndarray, seconds: float, detune_cents: float = 0.0, formant_semitones: int = 0
+    ) -> np.ndarray:
         """The first `seconds` of the notes' sound, with the release tails that fall into them.
 
         Notes of the same pitch and program that overlap are cut at the next onset, as one key cannot be
@@ -174,6 +176,8 @@ class Synthesizer:
           notes: `NOTE_DTYPE` [K], in any order; those that start after `seconds` are not heard.
           seconds: length of the audio.
           detune_cents: moves the pitch of everything but drums, within -200..200.
+          formant_semitones: moves what is the same for all pitches, an instrument's body: notes are played so
+            many semitones lower, then faster by as much, so that they keep their pitches; drums move.
 
         Returns:
           float32 [round(seconds * sample_rate)].
@@ -187,20 +191,27 @@ class Synthesizer:
             raise ValueError("this Synthesizer is closed; make a new one")
         if not (math.isfinite(seconds) and seconds > 0):
             raise ValueError(f"seconds is {seconds}; it must be finite and positive")
+        speed = 2 ** (formant_semitones / 12)
+        if formant_semitones:
+            notes = notes.copy()
+            notes["pitch"] -= np.where(notes["is_drum"], 0, formant_semitones)
+            for name in ("start", "end"):
+                notes[name] *= speed
         validate_notes(notes)
         num_samples = round(seconds * self.sample_rate)
-        num_blocks = math.ceil(num_samples * self._rate_ratio / _BLOCK_SAMPLES)
+        num_blocks = math.ceil(num_samples * self._rate_ratio * speed / _BLOCK_SAMPLES)
         blocks, events = self._schedule(notes, num_blocks)
         channels = sorted(set(events[:, 0].tolist()) - {_DRUM_CHANNEL})
         self._bend(channels, detune_cents)
         audio = self._play(blocks, events, num_blocks)
         self._bend(channels, 0.0)
         self._reset()
-        if self._rate_ratio > 1:
+        if self._rate_ratio > 1 or formant_semitones:
             import soxr
 
-            audio = soxr.resample(audio, self._internal_rate, self.sample_rate)
-        return np.ascontiguousarray(audio[:num_samples])
+            audio = soxr.resample(audio, self._internal_rate * speed, self.sample_rate)
+        audio = audio[:num_samples]
+        return np.ascontiguousarray(np.pad(audio, (0, num_samples - len(audio))))
 
     def sounding_pitches(self, program: int, is_drum: bool = False) -> np.ndarray:
         """bool [128]: which pitches (drum keys) make a sound in this soundfont at velocity 100.

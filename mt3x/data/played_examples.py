@@ -51,6 +51,8 @@ class PlayedConfig:
         three or more; where it has one, the third power of this, where two, the power of 1.5.
       synthesizer_probability: of the other parts, share that a synthesiser of our own plays, where there is
         one.
+      other_body_probability: share of parts whose sampled instrument or soundfont plays recordings of up to
+        four semitones away at the right pitches, as an instrument of another size.
       effects_probability: share of parts with effects of their own; file_probability: share of examples that
         go through `synthesis.effects.to_file` (the others only get a gain).
       start_probability: share of examples whose music begins with the segment, after silence.
@@ -73,6 +75,7 @@ class PlayedConfig:
     drums_probability: float = 0.2
     samples_probability: float = 0.6
     synthesizer_probability: float = 0.35
+    other_body_probability: float = 0.6
     effects_probability: float = 0.6
     file_probability: float = 0.85
     start_probability: float = 0.06
@@ -229,6 +232,11 @@ def open_played_examples(
     library = load_samples(samples_folder).without(held_out) if samples_folder else None
     synthesizers = [Synthesizer(name, config.sample_rate) for name in soundfonts]
     orchestra = Orchestra(
-        library, synthesizers, config.sample_rate, config.samples_probability, config.synthesizer_probability
+        library,
+        synthesizers,
+        config.sample_rate,
+        config.samples_probability,
+        config.synthesizer_probability,
+        config.other_body_probability,
     )
     return PlayedExamples(config, scores, load_bands(Path(bands_file)), orchestra)

@@ -25,6 +25,7 @@ _OTHER_RELEASE = 0.06, 0.25
 _DRUM_RELEASE = 30.0  # drums ring on
 
 _MIXED_KIT_PROBABILITY = 0.3
+_MOST_FORMANT_SEMITONES = 4
 _MANY_INSTRUMENTS = 3
 """So many instruments of a program play as often as any number; of fewer, chances are multiplied."""
 
@@ -69,14 +70,16 @@ class SoundfontPlayer:
 
     is_in_tune, is_inflected = False, False
 
-    def __init__(self, synthesizer: Synthesizer):
-        self._synthesizer = synthesizer
+    def __init__(self, synthesizer: Synthesizer, formant_semitones: int = 0):
+        self._synthesizer, self._formant_semitones = synthesizer, formant_semitones
 
     def sounding(self, notes: np.ndarray) -> np.ndarray:
         mask = np.zeros(len(notes), bool)
         for program, is_drum in {(int(note["program"]), bool(note["is_drum"])) for note in notes}:
             mine = (notes["program"] == program) & (notes["is_drum"] == is_drum)
-            mask[mine] = self._synthesizer.sounding_pitches(program, is_drum)[notes["pitch"][mine]]
+            played = notes["pitch"][mine] - (0 if is_drum else self._formant_semitones)
+            sounds = self._synthesizer.sounding_pitches(program, is_drum)
+            mask[mine] = sounds[np.clip(played, 0, 127)] & (played >= 0) & (played <= 127)
         return mask
 
     def lasts(self, notes: np.ndarray) -> np.ndarray:
@@ -86,7 +89,7 @@ class SoundfontPlayer:
         self, rng: np.random.Generator, notes: np.ndarray, inflections: Inflections, seconds: float
     ) -> np.ndarray:
         cents = float(np.clip(inflections.cents.mean() if len(notes) else 0.0, -200, 200))
-        return self._synthesizer.render(notes, seconds, detune_cents=cents)
+        return self._synthesizer.render(notes, seconds, cents, self._formant_semitones)
 
 
 class LibraryPlayer(SamplePlayer):
@@ -121,7 +124,7 @@ class Orchestra:
     Args:
       library: of sampled instruments, or None.
       synthesizers: soundfonts; there must be one at least, as they can play everything.
-      samples_probability, synthesizer_probability: see `PlayedConfig`.
+      samples_probability, synthesizer_probability, other_body_probability: see `PlayedConfig`.
 
     Raises:
       ValueError: there is no soundfont.
@@ -134,13 +137,15 @@ class Orchestra:
         sample_rate: int,
         samples_probability: float,
         synthesizer_probability: float,
+        other_body_probability: float,
     ):
         if not synthesizers:
             raise ValueError("there is no soundfont; give at least one, such as FluidR3_GM")
         self._library, self._sample_rate = library, sample_rate
-        self._soundfonts = [SoundfontPlayer(synthesizer) for synthesizer in synthesizers]
+        self._soundfonts = synthesizers
         self._samples_probability = samples_probability
         self._synthesizer_probability = synthesizer_probability
+        self._other_body_probability = other_body_probability
 
     def assign(self, rng: np.random.Generator, notes: np.ndarray) -> list[tuple[Player, np.ndarray]]:
         """A player for each part, and which notes it plays (int64 [K]); notes that it lacks are left out."""
@@ -151,11 +156,11 @@ class Orchestra:
             player = self._draw_player(rng, program, soundfont)
             parts.append((player, mine))
         if notes["is_drum"].any():
-            parts += self._assign_drums(rng, notes, soundfont)
+            parts += self._assign_drums(rng, notes, SoundfontPlayer(soundfont, self._draw_formants(rng)))
         kept = [(player, mine[player.sounding(notes[mine])]) for player, mine in parts]
         return [(player, mine) for player, mine in kept if len(mine)]
 
-    def _draw_player(self, rng: np.random.Generator, program: int, soundfont: SoundfontPlayer) -> Player:
+    def _draw_player(self, rng: np.random.Generator, program: int, soundfont: Synthesizer) -> Player:
         instruments = self._library.instruments_of(_stand_ins(program)) if self._library is not None else []
         # A lone violin must not become what a violin is: one or two instruments play less often than many.
         rarity = _MANY_INSTRUMENTS / min(max(len(instruments), 1), _MANY_INSTRUMENTS)
@@ -164,7 +169,7 @@ class Orchestra:
         names = [name for name, entry in SYNTHESIZERS.items() if program in entry.programs]
         if names and rng.random() < self._synthesizer_probability:
             return SynthesizerPlayer(names[int(rng.integers(len(names)))], self._sample_rate)
-        return soundfont
+        return SoundfontPlayer(soundfont, self._draw_formants(rng))
 
     def _sampled(self, rng: np.random.Generator, instrument: int, program: int) -> LibraryPlayer:
         assert self._library is not None
@@ -176,7 +181,13 @@ class Orchestra:
         low, high = next(
             ((low, high) for members, low, high in _RELEASES if program in members), _OTHER_RELEASE
         )
-        return LibraryPlayer(self._library, chosen, float(rng.uniform(low, high)))
+        return LibraryPlayer(self._library, chosen, float(rng.uniform(low, high)), self._draw_formants(rng))
+
+    def _draw_formants(self, rng: np.random.Generator) -> int:
+        """By how many semitones an instrument's body is another: a library has one flute, the world many."""
+        if rng.random() >= self._other_body_probability:
+            return 0
+        return int(rng.integers(-_MOST_FORMANT_SEMITONES, _MOST_FORMANT_SEMITONES + 1))
 
     def _assign_drums(
         self, rng: np.random.Generator, notes: np.ndarray, soundfont: SoundfontPlayer

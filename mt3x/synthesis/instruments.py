@@ -129,10 +129,20 @@ def load_samples(folder: str | Path) -> SampleLibrary:
 class SamplePlayer:
     """One instrument of a library, or one drum kit, ready to play notes."""
 
-    def __init__(self, library: SampleLibrary, recordings: np.ndarray, release_seconds: float):
-        """Takes those recordings of the library that may be played; give drums a long release."""
+    def __init__(
+        self,
+        library: SampleLibrary,
+        recordings: np.ndarray,
+        release_seconds: float,
+        formant_semitones: int = 0,
+    ):
+        """Takes those recordings of the library that may be played; give drums a long release.
+
+        formant_semitones: pitched notes are played by recordings so many semitones lower, at their pitch.
+        """
         self._library, self._recordings = library, recordings
         self._release_seconds = release_seconds
+        self._formant_semitones = formant_semitones
 
     def sounding(self, notes: np.ndarray) -> np.ndarray:
         """bool [N]: the notes for which there is a recording near enough."""
@@ -154,8 +164,9 @@ class SamplePlayer:
         return np.minimum(notes["end"], notes["start"] + longest)
 
     def _distance(self, notes: np.ndarray) -> np.ndarray:
-        """int64 [N, R]: semitones between notes and recordings."""
-        return np.abs(notes["pitch"][:, None] - self._recordings["pitch"][None, :].astype(np.int64))
+        """int64 [N, R]: semitones between the recordings that notes ask for and those that there are."""
+        wanted = notes["pitch"] - np.where(notes["is_drum"], 0, self._formant_semitones)
+        return np.abs(wanted[:, None] - self._recordings["pitch"][None, :].astype(np.int64))
 
     def render(
         self, rng: np.random.Generator, notes: np.ndarray, inflections: Inflections, seconds: float
@@ -189,7 +200,7 @@ class SamplePlayer:
 
     def _choose(self, rng: np.random.Generator, note: np.void) -> np.void:
         """A recording of the nearest pitch and, among those, of a velocity that is nearly the nearest."""
-        distance = np.abs(self._recordings["pitch"] - int(note["pitch"]))
+        distance = self._distance(np.array([note]))[0]
         near = self._recordings[distance == distance.min()]
         velocity = np.abs(near["velocity"] - int(note["velocity"])) + rng.uniform(0, 12, len(near))
         return near[int(np.argmin(velocity))]

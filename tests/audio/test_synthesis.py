@@ -142,6 +142,32 @@ def test_detuning_moves_pitches_and_leaves_drums_and_later_renders_alone(synthes
         synthesizer.render(note, 1.0, detune_cents=300)
 
 
+@pytest.mark.parametrize("semitones", [-4, 3])
+def test_formants_move_and_pitch_and_onset_stay(synthesizer, semitones):
+    note = make_notes(0.5, 1.5, 69, program=73)
+    plain, moved = synthesizer.render(note, 2.0), synthesizer.render(note, 2.0, formant_semitones=semitones)
+    assert moved.shape == plain.shape
+    steady = slice(SAMPLE_RATE * 3 // 4, SAMPLE_RATE * 5 // 4)
+    assert strongest_hz(moved[steady]) == pytest.approx(440, abs=4)
+    first = np.argmax(np.abs(moved) > 1e-3) / SAMPLE_RATE
+    assert first == pytest.approx(np.argmax(np.abs(plain) > 1e-3) / SAMPLE_RATE, abs=0.02)
+    assert not np.allclose(moved, plain, atol=1e-2)
+    np.testing.assert_array_equal(synthesizer.render(note, 2.0), plain)
+
+
+def test_formants_of_a_drum_are_its_pitch(synthesizer):
+    drum = make_notes(0.0, 0.5, 47, is_drum=True)
+    hz = strongest_hz(synthesizer.render(drum, 1.0))
+    assert strongest_hz(synthesizer.render(drum, 1.0, formant_semitones=4)) == pytest.approx(
+        hz * 2 ** (4 / 12), rel=0.05
+    )
+
+
+def test_a_pitch_that_would_be_played_below_0_is_refused(synthesizer):
+    with pytest.raises(ValueError, match="pitch -2"):
+        synthesizer.render(make_notes(0.0, 0.5, 2), 1.0, formant_semitones=4)
+
+
 def test_reverb_adds_a_tail(synthesizer):
     notes = make_notes(0.0, 0.2, 72, program=13)
     wet = Synthesizer(TEST_SOUNDFONT, use_reverb=True, use_chorus=True)

@@ -29,7 +29,7 @@ class Soundfont:
     def sounding_pitches(self, program, is_drum=False):
         return np.ones(128, bool)
 
-    def render(self, notes, seconds, detune_cents):
+    def render(self, notes, seconds, detune_cents, formant_semitones):
         return np.zeros(round(seconds * RATE), np.float32)
 
 
@@ -54,7 +54,7 @@ def bands():
 
 
 def maker(config=CONFIG, library=LIBRARY, synthesizers=0.35):
-    orchestra = Watched(library, [Soundfont()], RATE, 0.6 if library else 0.0, synthesizers)
+    orchestra = Watched(library, [Soundfont()], RATE, 0.6 if library else 0.0, synthesizers, 0.6)
     return PlayedExamples(config, [score()], bands(), orchestra), orchestra
 
 
@@ -64,7 +64,7 @@ def draw(number, *args, **changes):
 
 def recorded_only(config):
     """Examples that recordings alone play."""
-    orchestra = Watched(LIBRARY, [Soundfont()], RATE, 1.0, 0.0)
+    orchestra = Watched(LIBRARY, [Soundfont()], RATE, 1.0, 0.0, 0.0)
     return PlayedExamples(config, [score()], bands(), orchestra)
 
 

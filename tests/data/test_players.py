@@ -30,13 +30,13 @@ class Soundfont:
         keys = np.arange(128)
         return (keys >= 27) & (keys <= 87) if is_drum else keys >= 60
 
-    def render(self, notes, seconds, detune_cents):
+    def render(self, notes, seconds, detune_cents, formant_semitones):
         self.cents.append(detune_cents)
         return np.zeros(round(seconds * RATE), np.float32)
 
 
-def orchestra(samples=1.0, synthesizers=0.0, library=LIBRARY):
-    return Orchestra(library, [Soundfont()], RATE, samples, synthesizers)
+def orchestra(samples=1.0, synthesizers=0.0, library=LIBRARY, bodies=0.0):
+    return Orchestra(library, [Soundfont()], RATE, samples, synthesizers, bodies)
 
 
 def assign(notes, seed=0, **changes):
@@ -71,6 +71,13 @@ def test_a_lone_instrument_plays_less_often_than_many():
     played = [player for seed in range(600) for player, _ in assign(notes, seed, samples=0.6)]
     share = sum(isinstance(player, LibraryPlayer) for player in played) / 600
     assert share == pytest.approx(0.6**3, abs=0.05)
+
+
+def test_a_share_of_players_has_another_body():
+    notes = make_notes(0, 1, 72, program=73)
+    drawn = [assign(notes, seed, bodies=0.9)[0][0]._formant_semitones for seed in range(300)]
+    assert set(drawn) == set(range(-4, 5))
+    assert np.mean(np.array(drawn) != 0) == pytest.approx(0.9 * 8 / 9, abs=0.07)
 
 
 def test_one_articulation_plays_a_part():
@@ -133,6 +140,13 @@ def test_a_soundfont_is_detuned_as_a_whole_within_its_range():
     player.render(np.random.default_rng(0), empty_notes(), inflection.none(0), 0.5)
     assert synthesizer.cents == [-15.0, 200.0, 0.0]
     assert not player.is_in_tune and not player.is_inflected
+
+
+def test_a_soundfont_with_another_body_has_the_notes_that_it_plays():
+    # It has pitches from 60 on, and plays them four semitones lower.
+    notes = make_notes(0, 1, [63, 64, 2], program=40)
+    assert SoundfontPlayer(Soundfont(), 4).sounding(notes).tolist() == [False, True, False]
+    assert SoundfontPlayer(Soundfont(), -4).sounding(notes).tolist() == [True, True, False]
 
 
 def test_a_synthesiser_has_every_note_and_plays_it():

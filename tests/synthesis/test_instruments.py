@@ -119,6 +119,19 @@ def test_a_note_sounds_within_four_semitones_and_a_drum_on_its_key():
     assert not SamplePlayer(LIBRARY, LIBRARY.recordings[:0], 1.0).sounding(make_notes(0, 1, [60])).any()
 
 
+def test_another_body_plays_from_other_recordings_at_the_same_pitch():
+    library = make_library([Recorded("low", 40, 60, gain=0.5), Recorded("high", 40, 66, gain=0.25)])
+    notes = make_notes(0.5, 1.2, [63])
+    for formants, gain in ((-3, 0.25), (3, 0.5)):
+        player = SamplePlayer(library, library.recordings, 0.1, formants)
+        samples = player.render(np.random.default_rng(0), notes, inflection.none(1), 2.0)
+        inside = samples[round(0.55 * RATE) : round(1.15 * RATE)]
+        assert pitch_of(inside) == pytest.approx(63, abs=0.05)
+        assert np.abs(inside).max() == pytest.approx(gain, rel=0.05)
+    player = SamplePlayer(library, library.recordings, 0.1, 4)
+    assert player.sounding(make_notes(0, 1, [59, 60, 74, 75])).tolist() == [False, True, True, False]
+
+
 def test_rendering_is_the_same_for_a_seed_and_adds_up():
     both = make_notes([0.1, 0.3], [0.8, 0.9], [60, 69])
     np.testing.assert_array_equal(play(LIBRARY, both), play(LIBRARY, both))
