@@ -178,7 +178,7 @@ def test_nothing_to_play_is_silence_with_empty_columns():
         def assign(self, rng, notes):
             return []
 
-    examples = PlayedExamples(DRY, [score()], bands(), Nobody(None, [Soundfont()], RATE, 0.0, 0.0))
+    examples = PlayedExamples(DRY, [score()], bands(), Nobody(None, [Soundfont()], RATE, 0.0, 0.0, 0.0))
     example = examples.draw(np.random.default_rng(0))
     assert len(example.notes) == 0 and not example.sound["samples"].any()
     assert {len(example.sound[f"note_{name}"]) for name in (*COLUMNS, "has_cents")} == {0}
