@@ -38,6 +38,9 @@ class Transcription:
       duration_seconds: length of the recording.
       model: name of the model.
       notices: sentences about this recording that a person should read, such as that it is silent.
+      tuning_cents: how far the recording lies above 440 Hz; None where the model does not tell.
+      bends: how each note bends, where that was asked for: float32 [K, 2], seconds, and cents above its pitch
+        in the recording's tuning.
     """
 
     notes: np.ndarray
@@ -45,6 +48,8 @@ class Transcription:
     duration_seconds: float
     model: str
     notices: tuple[str, ...] = ()
+    tuning_cents: float | None = None
+    bends: tuple[np.ndarray, ...] | None = None
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -55,7 +60,8 @@ class Transcription:
         """Writes the notes to a file, atomically; an existing one is replaced.
 
         The name's end says what: `.mid`, `.json`, `.csv`, or `.musicxml`, where they are written as a score
-        (`mt3x.score.notation.notate`).
+        (`mt3x.score.notation.notate`). Bends go into `.mid`, for the pitch wheel (`mt3x.music.bends`), and
+        into `.json`.
 
         Args:
           beats: find the beats, and give `.mid` their tempos and time signatures, so that its bars lie where
@@ -88,8 +94,17 @@ class Transcription:
             "duration_seconds": round(self.duration_seconds, 6),
             "report": dataclasses.asdict(self.report),
             "notices": list(self.notices),
-            "notes": list(_rows(self.notes)),
+            "tuning_cents": None if self.tuning_cents is None else round(self.tuning_cents, 1),
+            "notes": list(self._rows_with_bends()),
         }
+
+    def _rows_with_bends(self) -> Iterator[dict[str, Any]]:
+        if self.bends is None:
+            yield from _rows(self.notes)
+            return
+        for row, bend in zip(_rows(self.notes), self.bends, strict=True):
+            points = [[round(seconds, 3), round(cents, 1)] for seconds, cents in bend.tolist()]
+            yield {**row, "bend": points}
 
     def to_note_sequence(self) -> Any:
         """The notes as a note_seq.NoteSequence.
@@ -194,14 +209,16 @@ def _rows(notes: np.ndarray) -> Iterator[dict[str, Any]]:
 
 
 def _to_midi(transcription: Transcription) -> bytes:
-    return midi_bytes(transcription.notes)
+    return midi_bytes(transcription.notes, bends=transcription.bends)
 
 
 def _to_midi_with_beats(transcription: Transcription) -> bytes:
     from mt3x.score.rhythm import midi_tempo_map, track_beats
 
     notes = transcription.notes
-    return midi_bytes(notes, midi_tempo_map(track_beats(notes))) if len(notes) else midi_bytes(notes)
+    if not len(notes):
+        return midi_bytes(notes)
+    return midi_bytes(notes, midi_tempo_map(track_beats(notes)), transcription.bends)
 
 
 def _to_json(transcription: Transcription) -> bytes:

@@ -66,6 +66,7 @@ def test_json_holds_everything_with_one_note_to_a_line(tmp_path):
         "duration_seconds": 2.0,
         "report": {"invalid_events": 2, "dropped_events": 1},
         "notices": ["no sound"],
+        "tuning_cents": None,
         "notes": [
             {"start": 0.0, "end": 0.5, "pitch": 60, "velocity": 100, "program": 0, "is_drum": False,
              "instrument": "Acoustic Grand Piano"},
@@ -76,6 +77,17 @@ def test_json_holds_everything_with_one_note_to_a_line(tmp_path):
         ],
     }  # fmt: skip
     assert sum('"pitch"' in line for line in text.splitlines()) == 3
+
+
+def test_bends_are_in_midi_and_json_with_their_notes(tmp_path):
+    slide, still = np.array([[0.5, 0.0], [1.0, 50.0]], np.float32), np.zeros((0, 2), np.float32)
+    bent = transcription(bends=(still, slide, still), tuning_cents=-12.34)
+    content = json.loads(bent.save(tmp_path / "song.json").read_text())
+    assert content["tuning_cents"] == -12.3
+    assert [note["bend"] for note in content["notes"]] == [[], [[0.5, 0.0], [1.0, 50.0]], []]
+    for beats in (False, True):
+        tracks = mido.MidiFile(bent.save(tmp_path / "song.mid", beats=beats)).tracks
+        assert [m.pitch for track in tracks for m in track if m.type == "pitchwheel"] == [0, 2048]
 
 
 def test_csv_has_a_header_and_a_row_per_note(tmp_path):
