@@ -36,6 +36,7 @@ from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.model.policies import Choice, Greedy, Policy
 from mt3x.runtime.checkpoints import CONFIG_FILE, unflatten, write_t5x
 from mt3x.runtime.engine import CACHE_LENGTHS, Engine
+from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.models import parameter_shapes, resolve_model
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 from mt3x.runtime.process import settle_process
@@ -56,7 +57,7 @@ class Model(NamedTuple):
     """A network and how it shall run.
 
     Attributes:
-      name: "default", or that of sizes whose weights follow a rule.
+      name: the folder of a checkpoint, or that of sizes whose weights follow a rule.
       config: its network's dtype is what is computed in.
       params: nested dict of float32 arrays.
       dtype: as `Engine` takes it; "int8" is that of the decoder's weights alone.
@@ -70,14 +71,19 @@ class Model(NamedTuple):
     @property
     def is_forced(self) -> bool:
         """Whether it can't end a segment on its own account."""
-        return self.name != "default"
+        return self.name in NETWORKS
 
 
 def make_model(name: str, search: str, dtype: str) -> Model:
-    """The model inside the package ("default") or MT3's settings with other sizes."""
-    if name == "default":
-        config, params, _ = resolve_model()
-        assert isinstance(config, TranscriptionConfig)
+    """MT3's settings with other sizes, by name, or a trained model that writes tokens, by folder.
+
+    Raises:
+      ValueError: there is no such model, or it is a frame recogniser.
+    """
+    if name not in NETWORKS:
+        config, params, _ = resolve_model(name)
+        if isinstance(config, FrameConfig):
+            raise ValueError(f"{name} is a frame recogniser; give a model that writes tokens")
     else:
         config = dataclasses.replace(PRESETS["mt3"], network=NETWORKS[name])
         params = unflatten(rule_filled(config))

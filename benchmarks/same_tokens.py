@@ -1,12 +1,12 @@
 """Whether the engine writes the ids of the reference search, segment by segment.
 
-    python benchmarks/same_tokens.py [--models default] [--searches grammar,greedy] [--minutes 30]
+    python benchmarks/same_tokens.py [--models small] [--searches grammar,greedy] [--minutes 2]
                                      [--dtype float32] [--batch-size N] [--shuffle SEED] [--json FILE]
 
 The music is drawn and rendered by decoding_work.py; silent segments are left out. The reference is
-`model.search.search` in batches of 8 with the same policy. `--models small --minutes 2` takes a network with
-weights by a rule, whose ends are forced alike in both. `--shuffle` gives segments to the engine in another
-order.
+`model.search.search` in batches of 8 with the same policy. A model is the folder of a checkpoint, or MT3's
+settings with sizes by name and weights by a rule, whose ends are forced alike in both. `--shuffle` gives
+segments to the engine in another order.
 
 Both compute in float32, but add in another order. Where ids differ, the first that does must be a tie: the
 reference network (`Transformer.decode`, all positions at once) gives both candidates, after what they share,
@@ -14,8 +14,8 @@ logits less than `TIE` apart; their log-probabilities are then as near. The exit
 if ties are more than `MOST_TIES` of the segments (a single one is always allowed).
 
 Other dtypes (`bfloat16`, `int8`) don't keep the ids: then it is the onset F1 of the engine's notes against
-those that it finds in float32, and the exit status is 0. The default model only: what others write by a rule
-is as good as drawn.
+those that it finds in float32, and the exit status is 0. Trained models only: what others write by a rule is
+as good as drawn.
 """
 
 import argparse
@@ -50,16 +50,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", default="default", help=f"of default, {', '.join(NETWORKS)}")
+    parser.add_argument("--models", default="small", help=f"folders, or of {', '.join(NETWORKS)}")
     parser.add_argument("--searches", default="grammar,greedy", help="of greedy, beam, grammar")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of music")
+    parser.add_argument("--minutes", type=float, default=2.0, help="of music")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the engine")
     parser.add_argument("--batch-size", type=int, help="of the engine; its own by default")
     parser.add_argument("--shuffle", type=int, metavar="SEED")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    if arguments.dtype != "float32" and arguments.models != "default":
-        parser.error(f"--models is {arguments.models}: give only default with --dtype {arguments.dtype}")
+    by_rule = [name for name in arguments.models.split(",") if name in NETWORKS]
+    if arguments.dtype != "float32" and by_rule:
+        parser.error(f"--models has {by_rule[0]}: give only trained models with --dtype {arguments.dtype}")
     return_freed_memory()
     if arguments.dtype == "float32":
         # An accelerator would round factors to fewer bits.

@@ -37,13 +37,11 @@ from jax.sharding import Mesh
 from step_costs import moved_bytes, parameter_count, training_flops
 from training_batches import Batches, Example, batch_of, draw_examples, make_batch, padding_policies
 
-import mt3x
 from mt3x.audio.logmel import log_mel
 from mt3x.data.augmentation import make_prepare
 from mt3x.model.config import ATTENTIONS, DTYPES
 from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.runtime.adafactor import AdafactorConfig
-from mt3x.runtime.checkpoints import CONFIG_FILE
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.start import fresh_start
@@ -80,21 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", choices=("default", *NETWORKS), default="small")
+    parser.add_argument("--model", choices=tuple(NETWORKS), default="small")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--targets", help="lengths, rising, such as 256,512,1024; the last holds the longest")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--attention", choices=ATTENTIONS, default="plain")
-    parser.add_argument("--optimizer", choices=MOMENTS, help="the default model's is muon, others' adafactor")
+    parser.add_argument("--optimizer", choices=MOMENTS, help="adafactor without")
     parser.add_argument("--remat", action="store_true")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--t5x", metavar="PYTHON", help="one that can import t5x, and MT3's mt3 or with")
     parser.add_argument("--mt3", help="folder that holds MT3's `mt3` package")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    optimizer = arguments.optimizer or ("muon" if arguments.model == "default" else "adafactor")
+    optimizer = arguments.optimizer or "adafactor"
     config, training = settings(arguments, optimizer)
-    usual = "64,112,176,256" if arguments.model == "default" else "256,512,1024"
+    usual = "256,512,1024"
     lengths = [int(length) for length in (arguments.targets or usual).split(",")]
     config = dataclasses.replace(config, max_target_length=lengths[-1])
 
@@ -126,20 +124,15 @@ def main() -> None:
 
 
 def settings(arguments: argparse.Namespace, optimizer: str) -> tuple[TranscriptionConfig, TrainConfig]:
-    """Those of run/train.gin with task/mt3.gin, or of the default model's run."""
-    if arguments.model == "default":
-        path = Path(mt3x.__file__).parent / "models" / "default" / CONFIG_FILE
-        config, loss, decay = TranscriptionConfig.from_json(path.read_text()), LossConfig(), 0.999
-    else:
-        config = TranscriptionConfig(network=NETWORKS[arguments.model])
-        loss, decay = LossConfig(frame_weight=0.0), 0.0
+    """Those of run/train.gin with task/mt3.gin."""
+    config = TranscriptionConfig(network=NETWORKS[arguments.model])
     network = dataclasses.replace(config.network, dtype=arguments.dtype, attention=arguments.attention)
     training = TrainConfig(
         has_alignment_prior=False,
         has_remat=arguments.remat,
-        average_decay=decay,
+        average_decay=0.0,
         optimizer=AdafactorConfig() if optimizer == "adafactor" else OptimizerConfig(name=optimizer),  # pyright: ignore
-        loss=loss,
+        loss=LossConfig(frame_weight=0.0),
     )
     return dataclasses.replace(config, network=network), training
 

@@ -5,10 +5,9 @@
                                     [--cold-starts 3] [--hour] [--mt3 PATH [--t5x PYTHON] [--mt3-segments 8]]
                                     [--json FILE]
 
-On music drawn and rendered here (decoding_work.py): by the model inside the package, which hears notes in
-frames ("frames") or writes tokens ("grammar"), and by networks of MT3's sizes with weights by a rule, whose
-segments end where reference ids end: 150 ids a segment in the mean. `--seconds 600` gives ten minutes; on a
-GPU `--dtypes float32,bfloat16,int8`.
+On music drawn and rendered here (decoding_work.py): by the model inside the package ("default"), a frame
+recogniser, and by networks of MT3's sizes with weights by a rule, whose segments end where reference ids end:
+150 ids a segment in the mean. `--seconds 600` gives ten minutes; on a GPU `--dtypes float32,bfloat16,int8`.
 
     transcription   recordings as `Transcriber.transcribe` takes them, front end to notes, compiled before;
                     steps are those of all lanes, added up, row steps these times the slots of the lane
@@ -59,6 +58,7 @@ from decoding_work import (
 )
 from training import Peak, Seconds, measure_peak, time_calls
 
+import mt3x
 from mt3x.audio.logmel import log_mel
 from mt3x.audio.segments import Segments, split_segments
 from mt3x.model.config import PRESETS as NETWORKS
@@ -69,8 +69,6 @@ from mt3x.runtime.transcriber import Transcriber
 
 COLD_SECONDS, HOUR_SECONDS = 10.0, 3600.0
 ORIGINAL_BATCH_SIZE = 8
-DEFAULT_SEARCHES = ["frames", "grammar"]
-"""Of the model inside the package; the first is its own."""
 
 
 def main() -> None:
@@ -81,7 +79,11 @@ def main() -> None:
     result: dict[str, Any] = {"transcription": [], "steps": [], "cold_start": [], "original": []}
     samples = render(draw_music(arguments.seconds), arguments.seconds)
     for name in arguments.models.split(","):
-        searches = DEFAULT_SEARCHES if name == "default" else arguments.searches.split(",")
+        if name == "default":
+            result["transcription"].append(time_default(samples, arguments))
+            result["cold_start"] += start_processes(None, arguments)
+            continue
+        searches = arguments.searches.split(",")
         for dtype in arguments.dtypes.split(","):
             models = [make_model(name, search, dtype) for search in searches]
             computed = models[0].config.network.dtype
@@ -89,15 +91,11 @@ def main() -> None:
                 peaks[computed] = measure_peak(computed, device.platform)
                 show_peak(computed, peaks[computed])
             for model in models:
-                if model.config.search == "frames":
-                    if dtype != "int8":  # of the decoder's weights
-                        result["transcription"].append(time_listening(model, samples, arguments))
-                    continue
                 result["transcription"].append(time_transcription(model, samples, arguments, peaks[computed]))
             for batch in (int(size) for size in arguments.batches.split(",") if size):
                 result["steps"].append(time_steps(models[-1], batch, arguments.repeats, peaks[computed]))
         result["cold_start"] += start_processes(make_model(name, searches[0], "float32"), arguments)
-        if arguments.mt3 and name != "default":
+        if arguments.mt3:
             models = [make_model(name, search, "float32") for search in searches]
             result["original"] += [time_original(model, arguments) for model in models]
     if arguments.json:
@@ -185,16 +183,17 @@ def time_transcription(
     return row
 
 
-def time_listening(model: Model, samples: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
-    """A whole recording by `Transcriber.transcribe`, whose notes are heard in frames."""
-    transcriber, audio_seconds = make_transcriber(model, arguments), len(samples) / SAMPLE_RATE
+def time_default(samples: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A whole recording by the model inside the package."""
+    transcriber = mt3x.load(batch_size=arguments.batch_size)
+    audio_seconds = len(samples) / SAMPLE_RATE
 
     def work() -> None:
         transcriber.transcribe(samples, SAMPLE_RATE)
 
     seconds = time_calls(work, arguments.repeats)
     row = {
-        **label(model),
+        **label(None),
         "batch_size": arguments.batch_size,
         "audio_seconds": audio_seconds,
         "times_real_time": audio_seconds / seconds.wall,
@@ -202,7 +201,7 @@ def time_listening(model: Model, samples: np.ndarray, arguments: argparse.Namesp
         "cpu_seconds_per_audio_second": seconds.cpu / audio_seconds,
     }
     print(
-        f"\n{model.name}, frames, {model.dtype}: {row['times_real_time']:.1f} x real time, "
+        f"\ndefault, frames: {row['times_real_time']:.1f} x real time, "
         f"{row['cpu_seconds_per_audio_second']:.4f} CPU s an audio second ({audio_seconds:g} s of audio)",
         flush=True,
     )
@@ -229,7 +228,10 @@ def least_seconds(model: Model, needed: list[int], rows: int, peak: Peak) -> dic
     }
 
 
-def label(model: Model) -> dict[str, Any]:
+def label(model: Model | None) -> dict[str, Any]:
+    """Of a row; None for the model inside the package."""
+    if model is None:
+        return {"model": "default", "search": "frames", "dtype": "float32"}
     return {"model": model.name, "search": model.config.search, "dtype": model.dtype}
 
 
@@ -262,12 +264,15 @@ def time_steps(model: Model, batch: int, repeats: int, peak: Peak) -> dict[str, 
     return row
 
 
-def start_processes(model: Model, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Fresh processes: ten seconds of audio several times, first and later ones; an hour once."""
+def start_processes(model: Model | None, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Fresh processes: ten seconds of audio several times, first and later ones; an hour once.
+
+    model: None for the one inside the package.
+    """
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder, recording = Path(place) / "model", Path(place) / "recording.wav"
-        if model.is_forced:
+        if model is not None:
             write_model(folder, model.config, rule_filled(model.config))
             program = str(Path(__file__).with_name("decoding_work.py"))
             command = [sys.executable, program, str(recording), str(folder)]

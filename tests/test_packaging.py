@@ -17,7 +17,7 @@ def test_the_wheel_carries_all_that_an_installation_needs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "mt3x/gin/run/default_model.gin",
+        "mt3x/gin/run/frames.gin",
         "mt3x/tasks/__init__.py",
         "mt3x/models/default/checkpoint",
         "mt3x/models/default/config.json",

@@ -19,9 +19,10 @@ from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
 from mt3x.runtime.adafactor import AdafactorConfig
 from mt3x.runtime.checkpoints import load_params
+from mt3x.runtime.frames.loss import FrameLossConfig
 from mt3x.runtime.models import resolve_model
 from mt3x.runtime.presets import PRESETS
-from mt3x.runtime.train_config import LossConfig
+from mt3x.runtime.train_config import LossConfig, OptimizerConfig
 from mt3x.tokens.vocabulary import VocabularyConfig
 
 ROOT = Path(mt3x.__file__).parents[1]
@@ -61,22 +62,22 @@ def scores_file(tmp_path_factory):
 
 @pytest.fixture
 def words(scores_file, tmp_path):
-    """The words of a command for the default run at tiny size, with other bindings on demand."""
+    """The words of a command for the run on drawn music at tiny size, with other bindings on demand."""
 
     def make(**bindings):
         places = {"MODEL_DIR": repr(str(tmp_path / "run")), "SCORES_FILE": repr(str(scores_file))}
         settings = {**TINY, **places, **bindings}
         return [
-            "--gin_file=run/default_model.gin",
+            "--gin_file=run/drawn_music.gin",
             *(f"--gin.{name}={value}" for name, value in settings.items()),
         ]
 
     return make
 
 
-def test_the_default_run_trains_the_default_model(scores_file):
+def test_the_run_on_drawn_music_trains_a_model_that_writes_tokens(scores_file):
     settings = read_settings(
-        ["run/default_model.gin"], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"]
+        ["run/drawn_music.gin"], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"]
     )
     assert settings.model.spectrogram.hop_width == 256
     assert settings.model.segment_seconds == 2.0
@@ -120,20 +121,35 @@ def test_fine_tuning_the_default_model_keeps_its_settings_whatever_the_task_says
     assert settings.model == resolve_model("default")[0]
     assert (settings.initial_checkpoint_path, settings.initial_checkpoint_preset) == ("default", None)
     assert settings.source.names == ("midi_folder",) and settings.training.frozen == ()
-    bindings += ["NUM_VELOCITY_BINS = 127", "FROZEN = ('encoder/.*',)"]
-    bindings += ["transcription_config.steps_per_second = 50", "INITIAL_CHECKPOINT_PRESET = 'same'"]
+    assert settings.training.loss == FrameLossConfig()
+    assert isinstance(settings.training.optimizer, OptimizerConfig)
+    assert 0 < settings.training.average_decay < 1
+    bindings += ["FROZEN = ('trunk/.*',)", "Thresholds.onset = 0.3", "FrameLossConfig.drum_weight = 0.0"]
+    bindings += ["OPTIMIZER = @AdafactorConfig()"]
     settings = read_settings(FINE_TUNING, bindings)
+    assert settings.model.thresholds.onset == 0.3
+    assert settings.training.frozen == ("trunk/.*",)
+    assert settings.training.loss.drum_weight == 0
+    assert settings.training.optimizer == AdafactorConfig()
+
+
+def test_fine_tuning_a_model_that_writes_tokens_may_change_its_vocabulary():
+    bindings = ["MODEL_DIR = 'here'", "INITIAL_CHECKPOINT_PATH = 'mt3'", "NUM_VELOCITY_BINS = 127"]
+    bindings += ["transcription_config.steps_per_second = 50", "INITIAL_CHECKPOINT_PRESET = 'same'"]
+    settings = read_settings(["run/finetune.gin", "model/small.gin", "task/midi_folder.gin"], bindings)
     assert settings.model.vocabulary == VocabularyConfig(50, 10, 127)
     assert settings.model.network.vocab_size == 1152
-    assert settings.training.frozen == ("encoder/.*",)
     assert settings.initial_checkpoint_preset == "same"
 
 
 @pytest.mark.parametrize(
     "bindings, message",
     [
-        (["TransformerConfig.mlp_dim=1024"], "mlp/wi_0/kernel is [192, 512], expected [192, 1024]"),
-        (["SpectrogramConfig.hop_width=128"], "SpectrogramConfig.hop_width is 128, expected 256"),
+        (
+            ["TrunkConfig.channels=64"],
+            "default: trained with other settings: TrunkConfig.channels is 64, exp",
+        ),
+        (["SpectraConfig.hop_samples=128"], "SpectraConfig.hop_samples is 128, expected 256"),
         (["INITIAL_CHECKPOINT_PATH='nowhere'"], "nowhere: no such folder, or it is empty"),
     ],
 )
@@ -158,17 +174,6 @@ def test_where_a_run_started_is_not_asked_again_when_it_has_a_checkpoint(tmp_pat
     (tmp_path / "run" / "checkpoints" / "checkpoint_3").mkdir(parents=True)
     assert main(["train", *words]) == 1
     assert capsys.readouterr().err.startswith("mt3x train: nowhere/midi_folder")
-
-
-def test_hearing_is_trained_without_the_decoder_from_the_shipped_model(scores_file):
-    settings = read_settings(
-        ["run/hearing.gin"], ["MODEL_DIR = 'here'", f"SCORES_FILE = {str(scores_file)!r}"]
-    )
-    weights = settings.training.loss
-    assert (weights.token_weight, weights.frame_weight, weights.note_weight) == (0, 0, 1)
-    assert settings.training.frozen == ("decoder/.*",)
-    assert settings.initial_checkpoint_path == "default"
-    assert settings.model == resolve_model()[0]
 
 
 def test_a_bucket_to_write_to_is_refused(words, capsys, tmp_path, monkeypatch):
@@ -233,14 +238,14 @@ def test_nothing_that_trains_names_the_held_out_soundfont():
 def test_a_file_of_ones_own_may_include_those_of_the_package(scores_file, tmp_path, monkeypatch):
     (tmp_path / "sizes.gin").write_text("TransformerConfig.emb_dim = 256\n")
     (tmp_path / "mine.gin").write_text(
-        "include 'run/default_model.gin'\ninclude 'sizes.gin'  # larger\nMODEL_DIR = 'mine'\n"
+        "include 'run/drawn_music.gin'\ninclude 'sizes.gin'  # larger\nMODEL_DIR = 'mine'\n"
     )
     monkeypatch.chdir(tmp_path)
     settings = read_settings(["mine.gin"], [f"SCORES_FILE = {str(scores_file)!r}"])
     assert (settings.model.network.emb_dim, settings.model.network.num_heads) == (256, 3)
     # Settings of the call before are forgotten.
     settings = read_settings(
-        ["run/default_model.gin"], ["MODEL_DIR = ''", f"SCORES_FILE = {str(scores_file)!r}"]
+        ["run/drawn_music.gin"], ["MODEL_DIR = ''", f"SCORES_FILE = {str(scores_file)!r}"]
     )
     assert settings.model.network.emb_dim == 192
 

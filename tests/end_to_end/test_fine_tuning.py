@@ -75,8 +75,10 @@ def test_a_folder_of_recordings_makes_the_default_model_better(tmp_path, monkeyp
     capsys.readouterr()
     exec(compile(BLOCKS[0], "block", "exec"), {})
     lines = [line.split(" ", 1) for line in capsys.readouterr().out.splitlines()]
-    scores = {model: ast.literal_eval(values)["onset_f1"] for model, values in lines}
-    # Measured: 0.23 and, after these 480 examples, 0.80.
-    assert scores["runs/mine"] > scores["default"] + 0.4
+    scores = {model: ast.literal_eval(values) for model, values in lines}
+    before, after = scores["default"], scores["runs/mine"]
+    # Measured: onset F1 0.66 before and 1.00 after these 480 examples, with offsets 0.35 and 1.00.
+    assert after["onset_f1"] > max(before["onset_f1"], 0.9)
+    assert after["onset_offset_f1"] > max(before["onset_offset_f1"] + 0.2, 0.8)
     assert main(words_of("transcribe")) == 0
     assert Path("song.mid").stat().st_size > 0
