@@ -1,4 +1,6 @@
-"""A training run so small that it takes a second, and the one compilation of its step."""
+"""A training run so small that it takes a second, and the one compilation of its step; and a tiny frame
+recogniser.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,9 +11,11 @@ import pytest
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
+from mt3x.model.trunk import TrunkConfig
+from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.mesh import make_mesh, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.start import fresh_start
+from mt3x.runtime.start import fresh_start, starting_shapes
 from mt3x.runtime.state import make_optimizer, new_state
 from mt3x.runtime.step import make_train_step
 from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
@@ -81,3 +85,27 @@ def tones(config: TranscriptionConfig) -> dict[str, np.ndarray]:
         "note_program": np.zeros((2, 1), np.int32),
         "note_is_drum": np.zeros((2, 1), bool),
     }
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> FrameConfig:
+    """A frame recogniser so small that it compiles in seconds."""
+    network = TrunkConfig(
+        channels=4,
+        num_blocks=1,
+        patch_channels=4,
+        recurrent_channels=3,
+        roll_width=8,
+        note_width=8,
+        drum_channels=(2, 3),
+        drum_width=4,
+    )
+    return FrameConfig(network=network, segment_frames=16, lead_frames=2, tail_frames=2, num_candidates=6)
+
+
+@pytest.fixture(scope="session")
+def guessing_params(tiny_config):
+    """Weights of `tiny_config` that take much for notes and drum hits: fresh ones would take nothing."""
+    random = np.random.default_rng(0)
+    shapes = starting_shapes(tiny_config, TrainConfig())["network"]
+    return jax.tree.map(lambda x: random.normal(0, 0.5, x.shape).astype(np.float32), shapes)

@@ -1,25 +1,7 @@
-"""A frame recogniser so small that it compiles in seconds, and the notes of two segments."""
+"""The notes of two segments for a tiny frame recogniser."""
 
 import numpy as np
 import pytest
-
-from mt3x.model.trunk import TrunkConfig
-from mt3x.runtime.frames.config import FrameConfig
-
-
-@pytest.fixture(scope="session")
-def tiny_config() -> FrameConfig:
-    network = TrunkConfig(
-        channels=4,
-        num_blocks=1,
-        patch_channels=4,
-        recurrent_channels=3,
-        roll_width=8,
-        note_width=8,
-        drum_channels=(2, 3),
-        drum_width=4,
-    )
-    return FrameConfig(network=network, segment_frames=16, lead_frames=2, tail_frames=2, num_candidates=6)
 
 
 def note_columns(*segments, places=4):

@@ -37,6 +37,26 @@ def test_clear_evidence_brings_in_another_program():
     assert one(prior, logits(p73=-5.0, p0=8.0)) == 0
 
 
+def test_what_came_in_late_is_as_likely_as_what_has_played_for_long():
+    prior = InstrumentPrior()
+    for _ in range(200):
+        one(prior, logits(p0=20.0))
+    for _ in range(8):
+        one(prior, logits(p40=20.0))
+    assert one(prior, logits(p0=9.0, p40=9.1)) == 40
+
+
+def test_a_piano_that_might_be_a_bright_one_is_a_piano():
+    assert one(InstrumentPrior(), logits(p0=5.0, p1=6.0)) == 0
+    assert one(InstrumentPrior(), logits(p0=5.0, p1=9.0)) == 1
+
+
+def test_what_is_known_to_play_needs_no_past():
+    prior = InstrumentPrior([40, 41])
+    assert [one(prior, logits(p40=9.0)) for _ in range(8)] == [40] * 8
+    assert one(prior, logits(p40=9.0, p41=9.5)) == 41
+
+
 def test_only_programs_that_may_play_are_chosen():
     assert one(InstrumentPrior([40, 41]), logits(p0=20.0, p41=1.0)) == 41
 
