@@ -355,8 +355,8 @@ def main() -> None:
     recording, folder = sys.argv[1:]
     settle_process()
     transcriber = load(folder)
-    assert transcriber._engine is not None
-    watch(transcriber._engine, stored_lengths(10_000))
+    assert isinstance(transcriber._recogniser, Engine)
+    watch(transcriber._recogniser, stored_lengths(10_000))
     transcriber.transcribe(recording)
 
 

@@ -54,8 +54,9 @@ Tried and left out. F is that of downbeats unless said otherwise, their beats fo
 - The network's mean over five transpositions and tempos, at five times the cost: on the 99 pieces F goes from
   .713 to .722, metre from .616 to .626.
 - Onset strength of the audio (librosa) as a salience of beats where no note begins; 12 pieces rendered by
-  FluidSynth, F of beats. From what the default model hears in them .850 without it and .851 with it, from the
-  notes themselves .871 and .871, from a random 40 % of the notes .654 and .726. librosa's own tracker: .684.
+  FluidSynth, F of beats. From what an older default model found in them .850 without it and .851 with it,
+  from the notes themselves .871 and .871, from a random 40 % of the notes .654 and .726. librosa's own
+  tracker: .684.
 - The network's mean over three or five transpositions: held-out loss of beats .2086, .2084 and
   .2080 for one, three and five, of downbeats .402, .415 and .415.
 - Metre and threes chosen together from the paths of each bar, the metre head and `reading_cost`: downbeat and

@@ -147,8 +147,8 @@ def time_transcription(
 ) -> dict[str, Any]:
     """A whole recording by `Transcriber.transcribe`."""
     transcriber = make_transcriber(model, arguments)
-    engine, config = transcriber._engine, model.config
-    assert engine is not None
+    engine, config = transcriber._recogniser, model.config
+    assert isinstance(engine, Engine)
     num_segments = len(samples) // config.segment_samples + 1
     watched = watch(engine, stored_lengths(num_segments) if model.is_forced else None)
 
@@ -231,7 +231,7 @@ def least_seconds(model: Model, needed: list[int], rows: int, peak: Peak) -> dic
 def label(model: Model | None) -> dict[str, Any]:
     """Of a row; None for the model inside the package."""
     if model is None:
-        return {"model": "default", "search": "frames", "dtype": "float32"}
+        return {"model": "default", "search": None, "dtype": "float32"}
     return {"model": model.name, "search": model.config.search, "dtype": model.dtype}
 
 
@@ -317,8 +317,8 @@ def time_original(model: Model, arguments: argparse.Namespace) -> dict[str, Any]
     segments = Segments(segments.samples[:count], segments.num_frames[:count], segments.first_frames[:count])
     theirs = run_original(config, segments, arguments)
 
-    engine = make_transcriber(model, arguments)._engine
-    assert engine is not None
+    engine = make_transcriber(model, arguments)._recogniser
+    assert isinstance(engine, Engine)
     watched = watch(engine, stored_lengths(count))
     listed = [
         Segment(*columns)

@@ -24,18 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--preset", metavar="NAME", help="settings of a checkpoint that carries none: mt3 or ismir2021"
     )
-    model.add_argument("--search", metavar="NAME", help="greedy, grammar, beam or frames (the model's own)")
+    model.add_argument(
+        "--search", metavar="NAME", help="of models that write tokens: greedy, grammar or beam"
+    )
     model.add_argument(
         "--merge-restrikes",
         type=float,
         metavar="SECONDS",
         help="see a note struck again so soon as one; 0: never",
     )
-    model.add_argument("--batch-size", type=int, metavar="N", help="segments that are decoded together")
+    model.add_argument("--batch-size", type=int, metavar="N", help="segments that are recognised together")
     model.add_argument(
         "--dtype",
         metavar="float32|bfloat16|int8",
-        help="of the computation (bfloat16 on an accelerator, float32 on a CPU)",
+        help="of the computation of models that write tokens (bfloat16 on an accelerator, float32 on a CPU)",
     )
     model.add_argument(
         "--mt3-compatible", action="store_true", help="repeat MT3's faults, to compare with it"

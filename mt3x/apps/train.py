@@ -116,7 +116,6 @@ def transcription_config(
     max_shift_seconds: int = 10,
     search: "SearchName" = "greedy",
     merge_restrikes_seconds: float = 0.0,
-    note_head_width: int = 0,
 ) -> "TranscriptionConfig":
     """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
 
@@ -147,7 +146,6 @@ def transcription_config(
         max_target_length=task_feature_lengths["targets"],
         search=search,
         merge_restrikes_seconds=merge_restrikes_seconds,
-        note_head_width=note_head_width,
     )
 
 

@@ -98,13 +98,6 @@ def mel_matrix(config: SpectrogramConfig) -> np.ndarray:
     return weights
 
 
-def hertz_of_columns(config: SpectrogramConfig) -> np.ndarray:
-    """Where the mel columns' triangles have their peaks, Hz: float64 [M], rising."""
-    lo_mel, hi_mel = _hertz_to_mel(np.array([config.mel_lo_hz, config.mel_hi_hz]))
-    mels = np.linspace(lo_mel, hi_mel, config.num_mel_bins + 2)[1:-1]
-    return 700.0 * (np.exp(mels / 1127.0) - 1.0)
-
-
 def _hertz_to_mel(hertz: np.ndarray) -> np.ndarray:
     """HTK's scale, in the precision of its argument."""
     return 1127.0 * np.log(1.0 + hertz / 700.0)

@@ -1,9 +1,8 @@
-"""Piano rolls read from the encoder's output, frame by frame.
+"""Piano rolls read from the encoder's output, frame by frame: an auxiliary training target.
 
-As an auxiliary training target: the decoder alone learns slowly what each frame sounds like; a linear reading
-of every encoder frame, trained with binary cross-entropy beside the token loss, teaches the encoder directly
-(the rolls are those of onsets-and-frames, arXiv 1710.11153). Its parameters are then a tree of their own,
-which exported models leave out. As a part of a note head (`model.note_head`) it says where notes may begin.
+The decoder alone learns slowly what each frame sounds like; a linear reading of every encoder frame, trained
+with binary cross-entropy beside the token loss, teaches the encoder directly (the rolls are those of
+onsets-and-frames, arXiv 1710.11153). Its parameters are a tree of their own, which exported models leave out.
 """
 
 import flax.linen as nn
@@ -22,7 +21,7 @@ class FrameHead(nn.Module):
     - "onset" [B, F, 128]: a pitched note starts here;
     - "active" [B, F, 128]: a pitched note sounds;
     - "class_active" [B, F, num_classes * 128]: a note of this instrument class (16: program // 8) and pitch
-      sounds, in column class * 128 + pitch; without classes it is left out;
+      sounds, in column class * 128 + pitch;
     - "drum" [B, F, 128]: a drum is struck, by General MIDI percussion key.
     """
 
@@ -36,6 +35,4 @@ class FrameHead(nn.Module):
             return nn.Dense(width, bias_init=nn.initializers.constant(logit), name=name)(x)
 
         rolls = {name: read(name, NUM_PITCHES, _RARE_LOGIT) for name in ("onset", "active", "drum")}
-        if not self.num_classes:
-            return rolls
         return rolls | {"class_active": read("class_active", self.num_classes * NUM_PITCHES, _RAREST_LOGIT)}

@@ -1,10 +1,10 @@
-"""Whether each note that may sound does, which instrument plays it, and how hard.
+"""Classifies onset candidates: whether each is a note, which program plays it, and how hard.
 
-Not part of MT3. A roll read linearly from the encoder's frames (`model.frame_head`) hears where notes begin,
-and much that is none: overtones, echoes, the same note twice. Here each place where a note may begin is
-looked at closely, then compared with the others of its segment.
+Not part of MT3. The peaks of a roll of onsets (`model.trunk`) are notes and much that is none: harmonics,
+echoes, the same note twice. Here each candidate's features are read closely, then compared with those of the
+others of its segment.
 
-Letters: B segments, Q places where notes may begin (fewer are padded).
+Letters: B segments, Q onset candidates (fewer are padded).
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Judgement(NamedTuple):
 
 
 class NoteHead(nn.Module):
-    """Patches, evidence, onsets and pitches of possible notes -> what is thought of them."""
+    """Features, onsets and pitches of candidates -> their classification."""
 
     width: int
     num_layers: int = 2
@@ -47,13 +47,13 @@ class NoteHead(nn.Module):
         pitch: jax.Array,
         is_place: jax.Array,
     ) -> Judgement:
-        """What is thought of each place.
+        """The classification of each candidate.
 
         Args:
-          patches: float [B, Q, ...], what each sounds like, all of one size; evidence: float [B, Q, E], what
+          patches: float [B, Q, ...], the spectrum of each, all of one size; evidence: float [B, Q, E], what
             else is known of it.
           onset: float [B, Q], seconds; pitch: int [B, Q], 0 to 127.
-          is_place: bool [B, Q], False where there is nothing to judge: it changes nothing elsewhere.
+          is_place: bool [B, Q], False for padding, which changes nothing elsewhere.
         """
         table = self.param("pitch_table", nn.initializers.zeros, (128, 2 * self.width), jnp.float32)
         heard = jnp.concatenate(
@@ -101,7 +101,7 @@ def _differences(x: jax.Array) -> jax.Array:
 
 
 def _company(onset: jax.Array, pitch: jax.Array, is_place: jax.Array) -> jax.Array:
-    """How many places begin with each (within 50 ms), by their distance: float32 [B, Q, 2 * _REACH + 1]."""
+    """How many others begin with each (within 50 ms), by their distance: float32 [B, Q, 2 * _REACH + 1]."""
     distance = jnp.clip(_differences(pitch), -_REACH, _REACH)  # [B, Q, Q]
     is_together = jnp.abs(_differences(onset)) < 0.05
     counts = is_together & is_place[:, jnp.newaxis, :]

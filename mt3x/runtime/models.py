@@ -26,7 +26,6 @@ from mt3x.runtime.checkpoints import (
 )
 from mt3x.runtime.frames.config import FrameConfig, is_frame_config
 from mt3x.runtime.frames.network import fresh_params
-from mt3x.runtime.hearing import NOTE_HEAD, fresh_head
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 
 ModelConfig = TranscriptionConfig | FrameConfig
@@ -72,23 +71,18 @@ def resolve_model(
     return config, cast_floats(checkpoint.params, "float32"), DEFAULT_MODEL if is_default else path
 
 
-def parameter_shapes(config: TransformerConfig, note_head_width: int = 0) -> dict[str, tuple[int, ...]]:
-    """Shapes of a network's parameters, and of the note head's where it has one, by flat name, such as
-    `decoder/decoder_norm/scale`.
-    """
+def parameter_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of an encoder-decoder's parameters by flat name, such as `decoder/decoder_norm/scale`."""
     model = Transformer(config)
     frames = jnp.zeros((1, 1, config.input_depth), jnp.float32)
     ids = jnp.zeros((1, 1), jnp.int32)
     params = jax.eval_shape(model.init, jax.random.key(0), frames, ids)["params"]
-    if note_head_width:
-        head = jax.eval_shape(lambda: fresh_head(config.emb_dim, note_head_width))
-        params = {**params, NOTE_HEAD: head}
     return {name: leaf.shape for name, leaf in flatten(params).items()}
 
 
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if isinstance(config, TranscriptionConfig):
-        return parameter_shapes(config.network, config.note_head_width)
+        return parameter_shapes(config.network)
     shapes = jax.eval_shape(functools.partial(fresh_params, config), jax.random.key(0))
     return {name: leaf.shape for name, leaf in flatten(shapes).items()}
 

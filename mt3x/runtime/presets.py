@@ -1,4 +1,4 @@
-"""What a set of weights needs to be used: front end, vocabulary, token rules, network sizes and search.
+"""What a model that writes tokens needs beside its weights: front end, vocabulary, tokens, sizes, search.
 
 A `TranscriptionConfig` is stored as `config.json` beside the weights; Google's released checkpoints, which
 carry none, are covered by the presets `mt3` and `ismir2021`.
@@ -16,7 +16,7 @@ from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
-SearchName = Literal["greedy", "grammar", "beam", "frames"]
+SearchName = Literal["greedy", "grammar", "beam"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +26,11 @@ class TranscriptionConfig:
     Attributes:
       segment_frames: frames that the network reads at once.
       max_target_length: tokens that it may write for one segment, the end token included.
-      search: `greedy`; `grammar` for greedy among what the tokens' grammar allows (`runtime.grammar`);
-        `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there); or `frames`: notes are
-        heard in the encoder's frames, and no tokens are written (`runtime.hearing`; needs a note head).
+      search: `greedy`; `grammar` for greedy among what the tokens' grammar allows (`runtime.grammar`); or
+        `beam` for T5X's beam search with `beam_size` beams (1 is not greedy there).
       merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
         off.
       instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
-      note_head_width: of the head that hears notes in the encoder's frames (`runtime.hearing`); 0 for none,
-        as in MT3: then the tokens say everything.
     """
 
     spectrogram: SpectrogramConfig = SpectrogramConfig()
@@ -47,7 +44,6 @@ class TranscriptionConfig:
     beam_size: int = 1
     merge_restrikes_seconds: float = 0.0
     instruments: tuple[int, ...] = ()
-    note_head_width: int = 0
 
     def __post_init__(self):
         for name in ("segment_frames", "max_target_length", "beam_size"):
@@ -61,15 +57,8 @@ class TranscriptionConfig:
         for instrument in self.instruments:
             if not 0 <= instrument <= DRUMS:
                 raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
-        if self.note_head_width < 0 or self.note_head_width % 4:
-            raise ValueError(f"note_head_width is {self.note_head_width}; it must be a multiple of 4, or 0")
         if self.search not in get_args(SearchName):
             raise ValueError(f"search is {self.search!r}; choose one of {', '.join(get_args(SearchName))}")
-        if self.search == "frames" and not self.note_head_width:
-            raise ValueError(
-                "search is 'frames', but the model has no note head (note_head_width is 0); choose 'greedy', "
-                "'grammar' or 'beam'"
-            )
         rows = num_embeddings(vocabulary_from_codec(build_codec(self.vocabulary)))
         if self.network.vocab_size != rows:
             raise ValueError(

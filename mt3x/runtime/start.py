@@ -35,7 +35,6 @@ from mt3x.runtime.checkpoints import (
 )
 from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.frames.network import fresh_params
-from mt3x.runtime.hearing import NOTE_HEAD, fresh_head
 from mt3x.runtime.models import DEFAULT_MODEL, ModelConfig, parameter_shapes, resolve_model
 from mt3x.runtime.presets import PRESETS, TranscriptionConfig
 from mt3x.runtime.state import Params
@@ -69,9 +68,7 @@ class StartingPoint:
 
 
 def fresh_start(config: ModelConfig, training: TrainConfig) -> StartingPoint:
-    """Fresh parameters of the network, with the note head where it has one, and of the frame head where
-    the loss has one.
-    """
+    """Fresh parameters of the network, and of the frame head where the loss has one."""
     if isinstance(config, FrameConfig):
         params = jax.jit(functools.partial(fresh_params, config))(jax.random.key(training.seed))
         return StartingPoint({"network": params})
@@ -82,9 +79,6 @@ def fresh_start(config: ModelConfig, training: TrainConfig) -> StartingPoint:
     params: Any = jax.jit(Transformer(network).init)(network_key, frames, ids)["params"]
     if training.has_alignment_prior:
         params = apply_alignment_prior(params, network, *_shifts(config))
-    if config.note_head_width:
-        key = jax.random.fold_in(network_key, 1)
-        params = {**params, NOTE_HEAD: fresh_head(network.emb_dim, config.note_head_width, key)}
     return StartingPoint(_with_frame_head(params, config, training, head_key))
 
 
@@ -163,8 +157,8 @@ def start_from_checkpoint(
 ) -> StartingPoint:
     """The weights of a trained model as the beginning of a new run, which may have another vocabulary.
 
-    Tokens take the weights of those that mean the same (`vocabulary_mapping`); new ones, the frame head, and
-    a note head that the model lacks start as in `fresh_start`.
+    Tokens take the weights of those that mean the same (`vocabulary_mapping`); new ones and the frame head
+    start as in `fresh_start`.
 
     Args:
       path: the folder of a checkpoint (T5X, Orbax, a run of ours), or "default".
@@ -177,20 +171,12 @@ def start_from_checkpoint(
     if isinstance(config, FrameConfig):
         return StartingPoint({"network": _trained_frames(path, config)})
     old, params = _trained(path, config, preset)
-    head = params.pop(NOTE_HEAD, None)
     network = dataclasses.replace(config.network, vocab_size=old.network.vocab_size)
     _check_shapes(path, network, params)
     _check_fields(path, old.network, network)
     _check_fields(path, old.spectrogram, config.spectrogram)
     fresh = fresh_start(config, training).params
     mapped = with_vocabulary(params, fresh["network"], old_ids(old, config))
-    if width := config.note_head_width:
-        if head is not None and old.note_head_width != width:
-            raise ValueError(
-                f"{path}: its note head has a width of {old.note_head_width}, the run's {width}; "
-                "set note_head_width to the first, or to 0 for none"
-            )
-        mapped[NOTE_HEAD] = head or fresh["network"][NOTE_HEAD]
     return StartingPoint({**fresh, "network": mapped})
 
 

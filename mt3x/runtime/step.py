@@ -1,13 +1,14 @@
 """One training step: samples in, a new state out, all inside one jitted function.
 
-The samples become log-mel, the network reads them and predicts the next token at every place; an auxiliary
-head on the encoder predicts piano rolls, which teaches the encoder to hear long before the decoder has
-learned to write. Its weight falls over the run.
+For a model that writes tokens the samples become log-mel, the network reads them and predicts the next token
+at every place; an auxiliary head on the encoder predicts piano rolls, which teaches the encoder to detect
+notes long before the decoder has learned to write. Its weight falls over the run. The loss of a frame
+recogniser is in `runtime.frames.loss`.
 
 A batch holds arrays with the batch size B in front: `num_frames` int32 [B], `targets` int32 [B, T] (ids, 0 is
-padding), the segment's notes as columns `note_start`, `note_end` float32 [B, P] (seconds from the segment's
-start), `note_pitch`, `note_velocity`, `note_program` int32 [B, P] (pitch -1 pads), `note_is_drum` bool
-[B, P], and whatever the caller's `prepare` makes samples from.
+padding; a frame recogniser has none), the segment's notes as columns `note_start`, `note_end` float32 [B, P]
+(seconds from the segment's start), `note_pitch`, `note_velocity`, `note_program` int32 [B, P] (pitch -1
+pads), `note_is_drum` bool [B, P], and whatever the caller's `prepare` makes samples from.
 """
 
 import functools
@@ -30,7 +31,6 @@ from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.frames.loss import FrameLossConfig
 from mt3x.runtime.frames.loss import frame_loss as frame_recogniser_loss
 from mt3x.runtime.frames.network import detect
-from mt3x.runtime.hearing import NOTE_HEAD, note_loss, read_rolls
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
@@ -118,9 +118,9 @@ def make_train_step(
     Args:
       placement: a tree like the state with the sharding of each array (`mesh.state_shardings`).
 
-    Measurements are float32 scalars: `loss` (nats a token; of all parts where tokens are none of them),
-    `gradient_norm`, without frozen parameters, and, where they are part of the loss, `token_accuracy`,
-    `frame_loss`, and those of the note head (`hearing.note_loss`) with `roll_loss`, of its own rolls.
+    Measurements are float32 scalars: `gradient_norm`, without frozen parameters; of a model that writes
+    tokens `loss` (nats a token), `token_accuracy` and, where it is part of the loss, `frame_loss`; of a frame
+    recogniser those of `frames.loss.frame_loss`.
     """
     has_tokens = isinstance(config, TranscriptionConfig)
     loss = (
@@ -202,12 +202,6 @@ def _make_loss(
         raise ValueError(
             "the loss of a model that writes tokens is a LossConfig; set TrainConfig.loss to one"
         )
-    has_notes = bool(config.note_head_width and weights.note_weight)
-    heads = [
-        f"LossConfig.{name}"
-        for name, is_on in (("frame_weight", weights.frame_weight), ("note_weight", has_notes))
-        if is_on
-    ]
     # Typed, as flax says of `apply` only that it may also return a pair.
     apply_network: Callable[..., jax.Array] = Transformer(config.network, training.has_remat).apply  # pyright: ignore
     apply_head: Callable[..., dict[str, jax.Array]] = FrameHead(NUM_CLASSES).apply  # pyright: ignore
@@ -219,7 +213,7 @@ def _make_loss(
     @functools.partial(
         jax.shard_map, mesh=mesh, in_specs=(P(), P("data"), P()), out_specs=P("data"), check_vma=False
     )
-    def hear(key: jax.Array, batch: Batch, resources: Any) -> jax.Array:
+    def front_end(key: jax.Array, batch: Batch, resources: Any) -> jax.Array:
         key = jax.random.fold_in(key, jax.lax.axis_index("data"))
         return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
 
@@ -234,41 +228,27 @@ def _make_loss(
 
     def frames_of(params: Params, encoded: jax.Array, batch: Batch) -> jax.Array:
         logits = apply_head({"params": params["frame_head"]}, encoded)
-        return rolls_cost(logits, batch)
-
-    def rolls_cost(logits: dict[str, jax.Array], batch: Batch) -> jax.Array:
-        frames = logits["onset"].shape[1]
-        rolls = piano_rolls(batch, frames, config.spectrogram.frames_per_second)
+        rolls = piano_rolls(batch, encoded.shape[1], config.spectrogram.frames_per_second)
         return frame_loss(logits, rolls, weights.onset_positive_weight)
 
     def loss(
         params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
     ):
-        if heads and "note_start" not in batch:
-            raise ValueError(f"batches hold no notes; set {' and '.join(heads)} to 0")
+        if weights.frame_weight and "note_start" not in batch:
+            raise ValueError("batches hold no notes; set LossConfig.frame_weight to 0")
         sample_key, jitter_key, dropout_key = jax.random.split(key, 3)
-        mel = hear(sample_key, batch, resources)
-        total, measured = jnp.zeros(()), {}
-        if weights.token_weight or heads:
-            variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
-            run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
-            encoded = run(mel, method=Transformer.encode)
-            if weights.token_weight:
-                tokens, sums = tokens_of(encoded, batch, jitter_key, run)
-                total += weights.token_weight * tokens / count
-                measured |= {name: value / count for name, value in sums.items()}
-            if weights.frame_weight:
-                frames = frames_of(params, encoded, batch) / training.num_microbatches
-                fallen = jnp.minimum(progress / weights.frame_weight_until, 1.0)
-                total += weights.frame_weight * (1 - (1 - weights.frame_weight_final) * fallen) * frames
-                measured["frame_loss"] = frames
-            if has_notes:
-                cost, of_notes = note_loss(params["network"], config, mel, encoded, batch)
-                rolls = rolls_cost(read_rolls(params["network"][NOTE_HEAD], encoded), batch)
-                cost += weights.roll_weight * rolls
-                total += weights.note_weight * cost / training.num_microbatches
-                of_notes["roll_loss"] = rolls
-                measured |= {name: value / training.num_microbatches for name, value in of_notes.items()}
-        return total, {"loss": total, **measured}
+        mel = front_end(sample_key, batch, resources)
+        variables, rngs = {"params": params["network"]}, {"dropout": dropout_key}
+        run = functools.partial(apply_network, variables, deterministic=False, rngs=rngs)
+        encoded = run(mel, method=Transformer.encode)
+        tokens, sums = tokens_of(encoded, batch, jitter_key, run)
+        total = tokens / count
+        measured = {name: value / count for name, value in sums.items()}
+        if weights.frame_weight:
+            frames = frames_of(params, encoded, batch) / training.num_microbatches
+            fallen = jnp.minimum(progress / weights.frame_weight_until, 1.0)
+            total += weights.frame_weight * (1 - (1 - weights.frame_weight_final) * fallen) * frames
+            measured["frame_loss"] = frames
+        return total, measured
 
     return loss

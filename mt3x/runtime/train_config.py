@@ -12,16 +12,13 @@ OptimizerName = Literal["muon", "adamw"]
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """How the parts of the loss weigh.
+    """The loss of a model that writes tokens: theirs, and that of an auxiliary head on the encoder.
 
     Attributes:
-      token_weight: weight of the tokens' loss; at 0 the decoder is not run.
       z_loss: T5X's penalty on the log of the softmax normaliser.
       label_smoothing: share of a target's probability that the other tokens get; MT3 pretrains with 0.1.
       frame_weight: weight of the auxiliary frame head's loss at the start; at 0 there is none, as in MT3.
       frame_weight_final: its share that is left after `frame_weight_until` of the run.
-      note_weight: weight of the note head's loss, where the model has one.
-      roll_weight: within it, weight of its rolls' loss, which is a sum over pitches beside means over notes.
       onset_positive_weight: weight of cells that hold an onset over cells that do not, which are far more.
       shift_jitter_steps: the decoder reads the shifts before a token with random errors, whose standard
         deviation is drawn for each example from 0 to this. Its own shifts will be off by a step or two: a
@@ -31,27 +28,16 @@ class LossConfig:
       ValueError: a weight below 0, or label smoothing outside [0, 1).
     """
 
-    token_weight: float = 1.0
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
     frame_weight: float = 0.2
     frame_weight_final: float = 0.15
     frame_weight_until: float = 0.7
-    note_weight: float = 1.0
-    roll_weight: float = 0.02
     onset_positive_weight: float = 5.0
     shift_jitter_steps: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (
-            "token_weight",
-            "z_loss",
-            "frame_weight",
-            "frame_weight_final",
-            "note_weight",
-            "roll_weight",
-            "shift_jitter_steps",
-        ):
+        for name in ("z_loss", "frame_weight", "frame_weight_final", "shift_jitter_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         if not 0 <= self.label_smoothing < 1:

@@ -1,7 +1,8 @@
 """The transcriber: a recording in, a `Transcription` out, in memory that hardly grows with its length.
 
-A recording is read in blocks, cut into segments, and forgotten once these are decoded, or heard where the
-model has a note head and `search` is "frames"; only notes are kept.
+A recording is read in blocks, cut into segments, and forgotten once these are recognised; only notes are
+kept. There are two kinds of models, told apart by their configuration: frame recognisers (`runtime.frames`)
+and those that write tokens (`runtime.engine`, `runtime.collector`).
 Segments without any sound are not shown to the network (MT3 shows them, and it may write notes there):
 `mt3_compatible=True` shows them.
 """
@@ -14,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from mt3x.audio.ahead import read_recordings
@@ -28,10 +28,7 @@ from mt3x.runtime.collector import NoteCollector
 from mt3x.runtime.engine import Engine
 from mt3x.runtime.frames.assembly import NoteAssembler
 from mt3x.runtime.frames.config import FrameConfig
-from mt3x.runtime.frames.recogniser import FramePredictions, FrameRecogniser
-from mt3x.runtime.heard_notes import HeardNotes, edge_frames
-from mt3x.runtime.hearing import NOTE_HEAD, Heard, name_instruments
-from mt3x.runtime.listener import Listener
+from mt3x.runtime.frames.recogniser import FrameRecogniser
 from mt3x.runtime.models import ModelConfig, resolve_model
 from mt3x.runtime.presets import SearchName
 from mt3x.runtime.segment import Segment
@@ -62,7 +59,8 @@ def load(
       name_or_path: the folder of a T5X or Orbax checkpoint; "default", as None, is the model inside the
         package.
       preset: the settings of a checkpoint that carries no `config.json`: "mt3" or "ismir2021".
-      search, merge_restrikes_seconds: instead of the model's own; see `TranscriptionConfig`.
+      search, merge_restrikes_seconds: instead of the model's own; see `TranscriptionConfig`. A frame
+        recogniser takes no search, and the second as its `merge_seconds`.
       instruments: what plays, if you know: "piano, flute, drums" (`music.instruments.parse_instruments`).
       batch_size, dtype, mt3_compatible: see `Transcriber`.
 
@@ -71,10 +69,10 @@ def load(
     """
     config, params, name = resolve_model(name_or_path, preset)
     is_frames = isinstance(config, FrameConfig)
-    if is_frames and search not in (None, "frames"):
+    if is_frames and search is not None:
         raise ValueError(f"search is {search!r}, but {name} writes no tokens to search among; leave it out")
     changes = {
-        "search": None if is_frames else search,
+        "search": search,
         "merge_seconds" if is_frames else "merge_restrikes_seconds": merge_restrikes_seconds,
         "instruments": None if instruments is None else parse_instruments(instruments),
     }
@@ -116,28 +114,24 @@ class Transcriber:
 
         Args:
           params: nested dict of float32 arrays by T5X's names.
-          batch_size: segments that are decoded or heard together at most; None for what suits the device.
+          batch_size: segments that are recognised together at most; None for what suits the device.
           mt3_compatible: repeat what MT3 does where it errs: segment starts 10 ms early, events at the edges
             of segments lost or kept by accident, silence shown to the network.
           dtype: of the computation: "float32", "bfloat16", or "int8" for the decoder's weights. None:
-            bfloat16 on an accelerator, float32 on a CPU.
+            bfloat16 on an accelerator, float32 on a CPU. A frame recogniser always computes in float32.
 
         Raises:
-          ValueError: batch_size is less than 1, or an unknown dtype.
+          ValueError: batch_size is less than 1, or a dtype that the model does not compute in.
         """
         self.config = config
         self.name = name
         self._mt3_compatible = mt3_compatible
-        self._engine = self._listener = self._frames = self._naming = None
         if isinstance(config, FrameConfig):
-            self._frames = FrameRecogniser(config, params, batch_size)
-            return
-        if config.search == "frames":
-            self._listener = Listener(config, params, batch_size, dtype)
-            return
-        self._engine = Engine(config, params, batch_size, dtype)
-        if config.note_head_width:
-            self._naming = jax.device_put({name: params[name] for name in ("encoder", NOTE_HEAD)})
+            if dtype not in (None, "float32"):
+                raise ValueError(f"dtype is {dtype!r}, but {name} computes in float32 only; leave it out")
+            self._recogniser = FrameRecogniser(config, params, batch_size)
+        else:
+            self._recogniser = Engine(config, params, batch_size, dtype)
 
     def transcribe(
         self,
@@ -158,7 +152,7 @@ class Transcriber:
         """
         blocks, total_seconds = self._open(recording, sample_rate)
         take = self._take()
-        for segment, found in self._decode(take.segments(blocks)):
+        for segment, found in self._recognise(take.segments(blocks)):
             self._collect(segment, found)
             if progress is not None:
                 progress(self._end_seconds(segment), total_seconds)
@@ -173,7 +167,7 @@ class Transcriber:
     ) -> Iterator[Transcription | AudioError]:
         """The notes of many recordings, as of each by `transcribe`, in less time where they are short.
 
-        Their segments are decoded together: none waits for the end of the recording before it.
+        Their segments are recognised together: none waits for the end of the recording before it.
 
         Args:
           recordings: files.
@@ -211,7 +205,7 @@ class Transcriber:
                     yield self._transcription(take, notes, report)
 
         with contextlib.closing(read):
-            for segment, found in self._decode(segments()):
+            for segment, found in self._recognise(segments()):
                 self._collect(segment, found)
                 if progress is not None:
                     take = segment.source
@@ -225,8 +219,8 @@ class Transcriber:
         """The notes of a recording that still goes on, once nothing that follows can change them.
 
         Together they are the notes of `transcribe`. With `batch_size=1` a note comes when the segment in
-        which it ends has been heard and decoded; if it ends with the segment, or would take in a re-strike
-        after it, one segment later. Memory does not grow with the recording.
+        which it ends has been read and recognised; if it ends with the segment, or would take in a repeated
+        onset after it, one segment later. Memory does not grow with the recording.
 
         Args:
           blocks: samples [n] or [n, C] each, of any length.
@@ -243,7 +237,7 @@ class Transcriber:
         """
         take = self._take()
         mono = from_blocks(blocks, sample_rate, self.config.sample_rate)
-        for segment, found in self._decode(take.segments(mono)):
+        for segment, found in self._recognise(take.segments(mono)):
             self._collect(segment, found)
             if len(notes := take.collector.take_final()):
                 take.num_notes += len(notes)
@@ -273,50 +267,23 @@ class Transcriber:
     def _take(self, number: int = 0) -> "_Take":
         return _Take(number, self.config, self._mt3_compatible)
 
-    def _decode(
-        self, segments: Iterable[Segment]
-    ) -> Iterator[tuple[Segment, "np.ndarray | Heard | FramePredictions | None"]]:
-        """Each segment with its ids, or with what is heard there; in order."""
-        if self._frames is not None:
-            return self._frames.recognise(segments)
-        if self._listener is not None:
-            return self._listener.listen(segments)
-        assert self._engine is not None
-        return self._engine.decode(segments)
+    def _recognise(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Any]]:
+        """Each segment with what its recording's collector takes: predictions, or ids; in order."""
+        if isinstance(self._recogniser, FrameRecogniser):
+            return self._recogniser.recognise(segments)
+        return self._recogniser.decode(segments)
 
-    def _collect(self, segment: Segment, found: "np.ndarray | Heard | FramePredictions | None") -> None:
+    def _collect(self, segment: Segment, found: Any) -> None:
         """Gives what was found in a segment to the take that it is from."""
         take: _Take = segment.source
-        take.num_decoded += 1
+        take.num_recognised += 1
         take.num_sounding += not segment.is_silent
-        if isinstance(take.collector, NoteAssembler):
-            assert found is None or isinstance(found, FramePredictions)
-            take.collector.add(segment, found)
-        elif isinstance(take.collector, HeardNotes):
-            assert found is None or isinstance(found, Heard)
-            take.collector.add(segment, found)
-        elif segment.is_silent:
-            take.collector.add_silence(segment.first_frame)
-        else:
-            assert isinstance(found, np.ndarray)
-            assert not isinstance(self.config, FrameConfig)
-            take.num_cut += len(found) == self.config.max_target_length
-            take.collector.add(found, segment.first_frame)
-            if self._naming is not None:
-                self._name_instruments(segment, take.collector)
-
-    def _name_instruments(self, segment: Segment, collector: NoteCollector) -> None:
-        """Lets the note head say what plays the notes that begin in the collector's last segment."""
-        assert not isinstance(self.config, FrameConfig)
-        notes = collector.begun_last()
-        heard = notes.copy()
-        heard["start"] -= segment.first_frame / self.config.frames_per_second
-        programs = name_instruments(self._naming, self.config, segment.samples, segment.num_frames, heard)
-        collector.name_instruments(notes, programs)
+        take.collector.add(segment, found)
 
     def _transcription(self, take: "_Take", notes: np.ndarray, report: DecodeReport) -> Transcription:
         duration_seconds = take.num_samples / self.config.sample_rate
-        notices = _notices(take.num_notes + len(notes), take.num_sounding, take.num_cut)
+        num_cut = take.collector.num_cut if isinstance(take.collector, NoteCollector) else 0
+        notices = _notices(take.num_notes + len(notes), take.num_sounding, num_cut)
         return Transcription(notes, report, duration_seconds, self.name, notices)
 
     def _end_seconds(self, segment: Segment) -> float:
@@ -330,8 +297,7 @@ class _Take:
       number: among recordings that are transcribed together.
       total_seconds: of the recording, if known.
       num_samples, num_segments: read so far.
-      num_decoded, num_sounding, num_cut: segments whose ids are known, those of them that sound, and those
-        that reached the longest length.
+      num_recognised, num_sounding: segments that are done, and those of them that sound.
       num_notes: notes that were handed out before the end.
       is_read, error: whether its end was reached, and what ended it before.
     """
@@ -345,22 +311,19 @@ class _Take:
             self._lead_frames = config.lead_frames
             self._overlap_frames = config.lead_frames + config.tail_frames
             self._tuning = TuningTracker(config.sample_rate)
-        elif config.search == "frames":
-            self.collector = HeardNotes(config)
-            self._overlap_frames = sum(edge_frames(config.segment_frames))
         else:
             self.collector = NoteCollector(config, mt3_compatible)
         self.num_samples = self.num_segments = 0
-        self.num_decoded = self.num_sounding = self.num_cut = self.num_notes = 0
+        self.num_recognised = self.num_sounding = self.num_notes = 0
         self.total_seconds: float | None = None
         self.is_read = False
         self.error: AudioError | None = None
         self._config = config
-        self._hears_silence = mt3_compatible
+        self._shows_silence = mt3_compatible
 
     @property
     def is_done(self) -> bool:
-        return self.error is not None or (self.is_read and self.num_decoded == self.num_segments)
+        return self.error is not None or (self.is_read and self.num_recognised == self.num_segments)
 
     def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
         """Cuts blocks of mono samples at the network's rate."""
@@ -376,7 +339,7 @@ class _Take:
                 cut.samples, cut.num_frames.tolist(), cut.first_frames.tolist(), strict=True
             ):
                 self.num_segments += 1
-                is_silent = bool(np.abs(samples).max() <= SILENCE_PEAK) and not self._hears_silence
+                is_silent = bool(np.abs(samples).max() <= SILENCE_PEAK) and not self._shows_silence
                 tuning_cents = self._tuning.add(samples) if self._tuning is not None else 0.0
                 first_frame -= self._lead_frames
                 yield Segment(samples, num_frames, first_frame, is_silent, self, tuning_cents)

@@ -133,24 +133,6 @@ def test_another_vocabulary_moves_the_rows_of_its_events(tiny_run, trained):
     assert np.array_equal(new["encoder"]["encoder_norm"]["scale"], old["encoder"]["encoder_norm"]["scale"])
 
 
-@pytest.mark.slow
-def test_a_note_head_is_taken_over_begun_anew_or_left_out(tiny_run, trained, tmp_path):
-    def start(path, width):
-        config = dataclasses.replace(tiny_run.config, note_head_width=width)
-        return start_from_checkpoint(path, config, tiny_run.train_config).params["network"]
-
-    anew = start(trained, 8)
-    assert set(anew) == {"encoder", "decoder", "note_head"}
-    with_head = dataclasses.replace(tiny_run.config, note_head_width=8)
-    heard = jax.tree.map(lambda x: x + 1, anew)
-    save_weights_and_position(tmp_path / "head", with_head, {"network": heard}, heard, 7, {"number": 9})
-    stored = cast_floats(load_params(tmp_path / "head"), "float32")["note_head"]
-    assert jax.tree.all(jax.tree.map(np.array_equal, start(tmp_path / "head", 8)["note_head"], stored))
-    assert set(start(tmp_path / "head", 0)) == {"encoder", "decoder"}
-    with pytest.raises(ValueError, match="its note head has a width of 8, the run's 16; set note_head"):
-        start(tmp_path / "head", 16)
-
-
 def test_a_checkpoint_without_settings_asks_for_a_preset(tiny_run):
     message = (
         r"checkpoint_3: has no config.json beside it; .* one of mt3, ismir2021, or 'same' where they are"

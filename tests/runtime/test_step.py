@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
-from mt3x.runtime.start import fresh_start
 from mt3x.runtime.state import REWARM_STEPS, make_optimizer, new_state
 from mt3x.runtime.step import frame_loss, jitter_shifts, make_train_step, piano_rolls
-from mt3x.runtime.train_config import LossConfig
 
 
 def note_columns(*rows, places=6):
@@ -159,39 +157,7 @@ def test_a_step_leaves_frozen_parameters_as_they_are(tiny_run):
     assert measured["gradient_norm"] > 0
 
 
-def test_the_note_head_learns_alone_where_the_rest_is_frozen(tiny_run):
-    config = dataclasses.replace(tiny_run.config, note_head_width=16)
-    training = dataclasses.replace(
-        tiny_run.train_config,
-        loss=LossConfig(token_weight=0.0, frame_weight=0.0),
-        frozen=("encoder/.*", "decoder/.*"),
-    )
-    optimizer, mesh = make_optimizer(training), make_mesh()
-    params = fresh_start(config, training).params
-    assert set(params) == {"network"}
-    state = new_state(params, optimizer)
-    placement = state_shardings(jax.eval_shape(lambda: state), params, mesh)
-    step = make_train_step(config, training, optimizer, tiny_run.prepare, mesh, placement)
-    before = jax.tree.map(np.array, params["network"])
-    state, batch = replicate(state, mesh), split_batch(tiny_run.batch, mesh)
-    measured = []
-    for _ in range(20):
-        state, values = step(state, batch, replicate(jax.random.key(0), mesh), None)
-        measured.append({name: float(value) for name, value in values.items()})
-    assert set(measured[0]) == {
-        *("loss", "note_loss", "note_f1", "class_accuracy", "program_accuracy"),
-        *("roll_loss", "gradient_norm"),
-    }
-    assert measured[-1]["loss"] < 0.6 * measured[0]["loss"]
-    after = jax.tree.map(np.array, state.params["network"])
-    for part in ("encoder", "decoder"):
-        assert jax.tree.all(jax.tree.map(np.array_equal, before[part], after[part]))
-    assert not np.array_equal(
-        before["note_head"]["rolls"]["onset"]["kernel"], after["note_head"]["rolls"]["onset"]["kernel"]
-    )
-
-
-def test_heads_need_notes_in_the_batch(tiny_run):
+def test_the_frame_head_needs_notes_in_the_batch(tiny_run):
     batch = {name: value for name, value in tiny_run.batch.items() if not name.startswith("note_")}
     mesh = make_mesh()
     state = new_state(tiny_run.params, make_optimizer(tiny_run.train_config))

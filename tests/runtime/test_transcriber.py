@@ -12,9 +12,11 @@ import soundfile
 import mt3x
 from mt3x.audio.load import AudioError
 from mt3x.model.config import TINY
+from mt3x.music.instruments import DRUMS
 from mt3x.music.notes import sort_notes
+from mt3x.runtime.checkpoints import CONFIG_FILE, write_t5x
 from mt3x.runtime.engine import Engine
-from mt3x.runtime.hearing import NOTE_HEAD, fresh_head
+from mt3x.runtime.frames.config import Thresholds
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.transcriber import Transcriber
 
@@ -75,22 +77,6 @@ def test_stream_of_any_blocks_gives_the_notes_of_the_whole(transcriber, found, s
     blocks = np.split(tones(6.3), edges)
     together = np.concatenate(list(transcriber.stream(blocks, RATE)))
     np.testing.assert_array_equal(np.sort(together), np.sort(found.notes))
-
-
-def test_a_note_head_renames_the_notes_of_stream_and_whole_alike(small_model, found):
-    config, params = small_model
-    with_head = {**params, NOTE_HEAD: fresh_head(config.network.emb_dim, 16)}
-    config = dataclasses.replace(config, note_head_width=16)
-    transcriber = Transcriber(config, with_head, batch_size=4)
-    whole = transcriber.transcribe(tones(6.3), RATE).notes
-    together = np.concatenate(list(transcriber.stream(np.split(tones(6.3), [100, 40_000]), RATE)))
-    np.testing.assert_array_equal(np.sort(together), np.sort(whole))
-    named, before = (np.unique(notes["program"][~notes["is_drum"]] // 8) for notes in (whole, found.notes))
-    assert named.tolist() != before.tolist()
-    strikes, struck = (
-        {(note["start"], note["pitch"], note["is_drum"]) for note in notes} for notes in (whole, found.notes)
-    )
-    assert strikes == struck  # what is played stays
 
 
 def test_stream_returns_the_facts_of_the_whole_at_its_end(transcriber):
@@ -276,26 +262,41 @@ def test_no_recordings_give_nothing(transcriber):
 
 
 @pytest.fixture(scope="module")
-def listening(small_model):
-    """A transcriber that hears notes in frames, with a head that knows nothing."""
-    config, params = small_model
-    with_head = {**params, NOTE_HEAD: fresh_head(config.network.emb_dim, 16)}
-    config = dataclasses.replace(config, note_head_width=16, search="frames")
-    return Transcriber(config, with_head, batch_size=4)
+def frames_folder(tiny_config, guessing_params, tmp_path_factory):
+    """A frame recogniser that knows nothing as a checkpoint."""
+    folder = tmp_path_factory.mktemp("model") / "frames"
+    write_t5x(folder, guessing_params, step=1, inline=True)
+    guessing = dataclasses.replace(tiny_config, thresholds=Thresholds(*[0.3] * 8))
+    (folder / CONFIG_FILE).write_text(guessing.to_json())
+    return folder
 
 
-def test_notes_heard_in_frames_are_the_same_in_stream_and_whole(listening):
-    whole = listening.transcribe(tones(6.3), RATE)
-    together = np.concatenate(list(listening.stream(np.split(tones(6.3), [100, 40_000]), RATE)))
+@pytest.fixture(scope="module")
+def frames_transcriber(frames_folder):
+    return mt3x.load(frames_folder, batch_size=4)
+
+
+def test_a_frame_recogniser_finds_the_same_notes_in_stream_and_whole(frames_transcriber):
+    whole = frames_transcriber.transcribe(tones(3.1), RATE)
+    together = np.concatenate(list(frames_transcriber.stream(np.split(tones(3.1), [100, 40_000]), RATE)))
     assert len(whole.notes) > 5
     np.testing.assert_array_equal(np.sort(together), np.sort(whole.notes))
-    assert (whole.report.invalid_events, whole.notices) == (0, ())
+    assert (whole.duration_seconds, whole.report.invalid_events, whole.notices) == (3.1, 0, ())
 
 
-def test_many_recordings_heard_together_are_as_each_alone(listening, tmp_path):
-    for number, seconds in enumerate((0.1, 3.0, 0.7)):
+def test_many_recordings_through_a_frame_recogniser_are_each_alone(frames_transcriber, tmp_path):
+    for number, seconds in enumerate((0.1, 2.0, 0.7)):
         soundfile.write(tmp_path / f"{number}.wav", tones(seconds, number), RATE, subtype="FLOAT")
     paths = sorted(tmp_path.glob("*.wav"))
-    for path, found in zip(paths, listening.transcribe_all(paths), strict=True):
+    for path, found in zip(paths, frames_transcriber.transcribe_all(paths), strict=True):
         assert not isinstance(found, AudioError)
-        np.testing.assert_array_equal(found.notes, listening.transcribe(path).notes)
+        np.testing.assert_array_equal(found.notes, frames_transcriber.transcribe(path).notes)
+
+
+def test_options_of_a_frame_recogniser_are_taken_or_refused(frames_folder):
+    loaded = mt3x.load(frames_folder, merge_restrikes_seconds=0.2, instruments="drums", dtype="float32")
+    assert (loaded.config.merge_seconds, loaded.config.instruments) == (0.2, (DRUMS,))
+    with pytest.raises(ValueError, match="search is 'greedy', but .*frames writes no tokens to search among"):
+        mt3x.load(frames_folder, search="greedy")
+    with pytest.raises(ValueError, match="dtype is 'int8', but .*frames computes in float32 only; leave it"):
+        mt3x.load(frames_folder, dtype="int8")

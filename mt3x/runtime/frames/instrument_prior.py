@@ -37,20 +37,15 @@ class InstrumentPrior:
     """Chooses programs, segment by segment.
 
     programs: those that may play; fewer than all are known to play, and count as heard from the first note.
-    common_programs: of each class, those that are played more than the others.
     """
 
-    def __init__(
-        self,
-        programs: Iterable[int] = range(NUM_PROGRAMS),
-        common_programs: Iterable[int] = _COMMON_PROGRAMS,
-    ) -> None:
+    def __init__(self, programs: Iterable[int] = range(NUM_PROGRAMS)) -> None:
         self._may_play = np.isin(np.arange(NUM_PROGRAMS), list(programs))
         self._counts = np.zeros(NUM_PROGRAMS)
         if not self._may_play.all():
             self._counts[self._may_play] = _ENOUGH_NOTES
         self._pseudo_counts = np.full(NUM_PROGRAMS, _PSEUDO_COUNT)
-        self._pseudo_counts[list(common_programs)] = _COMMON_PSEUDO_COUNT
+        self._pseudo_counts[list(_COMMON_PROGRAMS)] = _COMMON_PSEUDO_COUNT
 
     def choose(self, logits: np.ndarray) -> np.ndarray:
         """The programs of the next notes, int64 [N], from their logits [N, 128]."""
