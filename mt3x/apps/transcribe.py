@@ -66,6 +66,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "notes, whose times stay",
     )
     parser.add_argument(
+        "--bends",
+        action="store_true",
+        help="write how notes bend: vibrato, slides, strings. .mid gets a pitch wheel, chords on channels of "
+        "their own (MPE); .json a list of cents for each note",
+    )
+    parser.add_argument(
         "--workers",
         type=_number_of_workers,
         metavar="N",
@@ -96,6 +102,9 @@ def run(args: argparse.Namespace) -> int:
     if args.beats and "mid" not in (args.format or ("mid",)):
         complain("--beats is for --format mid")
         return 2
+    if args.bends and not {"mid", "json"} & set(args.format or ("mid",)):
+        complain("--bends is for --format mid and json")
+        return 2
     for option in ("sample_rate", "channels", "pcm", "device"):
         if getattr(args, option) is not None:
             complain(f"--{option.replace('_', '-')} is for --live; a file knows its own")
@@ -123,6 +132,9 @@ def run(args: argparse.Namespace) -> int:
             transcriber = model_options.load(model_options.load_arguments(args))
         except (ValueError, OSError) as error:
             complain(str(error))
+            return 2
+        if args.bends and not transcriber.knows_bends:
+            complain(f"--bends: {transcriber.name} writes tokens, which hold no bends; leave it out")
             return 2
         failed += _transcribe(todo, transcriber, args)
     if len(jobs) + len(complaints) > 1:
@@ -190,7 +202,8 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
 
         started, audio_seconds = time.monotonic(), 0.0
         recordings = [_near(job.recording) for job in jobs]
-        found = transcriber.transcribe_all(recordings, num_workers, None if args.quiet else show)
+        reported = None if args.quiet else show
+        found = transcriber.transcribe_all(recordings, num_workers, reported, bends=args.bends)
         for job, transcription in zip(jobs, found, strict=True):
             progress.clear()
             if isinstance(transcription, AudioError):  # names the file itself

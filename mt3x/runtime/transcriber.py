@@ -133,11 +133,18 @@ class Transcriber:
         else:
             self._recogniser = Engine(config, params, batch_size, dtype)
 
+    @property
+    def knows_bends(self) -> bool:
+        """Whether it can say how notes bend."""
+        return isinstance(self.config, FrameConfig)
+
     def transcribe(
         self,
         recording: str | os.PathLike[str] | np.ndarray,
         sample_rate: int | None = None,
         progress: Progress | None = None,
+        *,
+        bends: bool = False,
     ) -> Transcription:
         """The notes of a recording.
 
@@ -145,25 +152,27 @@ class Transcriber:
           recording: a file, or samples [N] or [N, C], floats in -1 to 1 or integers.
           sample_rate: of the samples, Hz; a file knows its own.
           progress: called after each segment with (seconds done, seconds of the recording).
+          bends: say how each note bends, too; for a frame recogniser.
 
         Raises:
           AudioError: the recording can't be read or used; it is a ValueError and says why in one line.
-          ValueError: samples without sample_rate, or a file with one.
+          ValueError: samples without sample_rate, a file with one, or bends of a model that knows none.
         """
         blocks, total_seconds = self._open(recording, sample_rate)
-        take = self._take()
+        take = self._take(bends=bends)
         for segment, found in self._recognise(take.segments(blocks)):
             self._collect(segment, found)
             if progress is not None:
                 progress(self._end_seconds(segment), total_seconds)
-        notes, report = take.collector.notes()
-        return self._transcription(take, notes, report)
+        return self._finish(take)
 
     def transcribe_all(
         self,
         recordings: Sequence[str | os.PathLike[str]],
         num_workers: int = 0,
         progress: Callable[[int, float, float | None], None] | None = None,
+        *,
+        bends: bool = False,
     ) -> Iterator[Transcription | AudioError]:
         """The notes of many recordings, as of each by `transcribe`, in less time where they are short.
 
@@ -175,19 +184,20 @@ class Transcriber:
             is enough where the network runs on a CPU.
           progress: called after each segment with (number of the recording, seconds of it that are done,
             seconds of the whole, None where unknown).
+          bends: as for `transcribe`.
 
         Yields:
           For each recording, in order, its transcription, or the error that says why there is none.
 
         Raises:
-          ValueError: num_workers is negative.
+          ValueError: num_workers is negative, or bends of a model that knows none.
         """
         takes: deque[_Take] = deque()
         read = read_recordings(recordings, self.config.sample_rate, num_workers)
 
         def segments() -> Iterator[Segment]:
             for number, blocks in read:
-                takes.append(self._take(number))
+                takes.append(self._take(number, bends))
                 try:
                     if progress is not None:
                         takes[-1].total_seconds = audio_seconds(recordings[number])
@@ -201,8 +211,7 @@ class Transcriber:
                 if take.error is not None:
                     yield take.error
                 else:
-                    notes, report = take.collector.notes()
-                    yield self._transcription(take, notes, report)
+                    yield self._finish(take)
 
         with contextlib.closing(read):
             for segment, found in self._recognise(segments()):
@@ -264,8 +273,10 @@ class Transcriber:
         samples = from_array(recording, sample_rate, target_rate)
         return [samples], len(samples) / target_rate
 
-    def _take(self, number: int = 0) -> "_Take":
-        return _Take(number, self.config, self._mt3_compatible)
+    def _take(self, number: int = 0, bends: bool = False) -> "_Take":
+        if bends and not self.knows_bends:
+            raise ValueError(f"{self.name} writes tokens, which hold no bends; leave bends out")
+        return _Take(number, self.config, self._mt3_compatible, bends)
 
     def _recognise(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Any]]:
         """Each segment with what its recording's collector takes: predictions, or ids; in order."""
@@ -280,11 +291,19 @@ class Transcriber:
         take.num_sounding += not segment.is_silent
         take.collector.add(segment, found)
 
+    def _finish(self, take: "_Take") -> Transcription:
+        """The transcription of a recording whose segments are all collected."""
+        if take.has_bends and isinstance(take.collector, NoteAssembler):
+            notes, bends = take.collector.notes_with_bends()
+            found = self._transcription(take, notes, DecodeReport(0, 0))
+            return dataclasses.replace(found, bends=tuple(bends))
+        return self._transcription(take, *take.collector.notes())
+
     def _transcription(self, take: "_Take", notes: np.ndarray, report: DecodeReport) -> Transcription:
         duration_seconds = take.num_samples / self.config.sample_rate
         num_cut = take.collector.num_cut if isinstance(take.collector, NoteCollector) else 0
         notices = _notices(take.num_notes + len(notes), take.num_sounding, num_cut)
-        return Transcription(notes, report, duration_seconds, self.name, notices)
+        return Transcription(notes, report, duration_seconds, self.name, notices, take.tuning_cents)
 
     def _end_seconds(self, segment: Segment) -> float:
         return (segment.first_frame + segment.num_frames) / self.config.frames_per_second
@@ -295,6 +314,7 @@ class _Take:
 
     Attributes:
       number: among recordings that are transcribed together.
+      has_bends: whether its notes' bends are kept.
       total_seconds: of the recording, if known.
       num_samples, num_segments: read so far.
       num_recognised, num_sounding: segments that are done, and those of them that sound.
@@ -302,12 +322,12 @@ class _Take:
       is_read, error: whether its end was reached, and what ended it before.
     """
 
-    def __init__(self, number: int, config: ModelConfig, mt3_compatible: bool):
-        self.number = number
+    def __init__(self, number: int, config: ModelConfig, mt3_compatible: bool, has_bends: bool = False):
+        self.number, self.has_bends = number, has_bends
         self._lead_frames = self._overlap_frames = 0
         self._tuning: TuningTracker | None = None
         if isinstance(config, FrameConfig):
-            self.collector = NoteAssembler(config)
+            self.collector = NoteAssembler(config, follow_bends=has_bends)
             self._lead_frames = config.lead_frames
             self._overlap_frames = config.lead_frames + config.tail_frames
             self._tuning = TuningTracker(config.sample_rate)
@@ -320,6 +340,11 @@ class _Take:
         self.error: AudioError | None = None
         self._config = config
         self._shows_silence = mt3_compatible
+
+    @property
+    def tuning_cents(self) -> float | None:
+        """How far it lies above 440 Hz, as far as it is read; None where that is not followed."""
+        return None if self._tuning is None else self._tuning.cents
 
     @property
     def is_done(self) -> bool:

@@ -1,5 +1,6 @@
 """The command with a transcriber that hears one note in every recording; the real one runs in end_to_end/."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -20,13 +21,19 @@ from tests.score.performances import play, waltz
 class OneNoteTranscriber:
     """Finds a violin's note and a drum hit, nothing in files named `silent`; fails on those named `bad`."""
 
+    name, knows_bends = "fake", True
+
     def __init__(self):
         self.recordings = []
 
-    def transcribe_all(self, recordings, num_workers, progress=None):
+    def transcribe_all(self, recordings, num_workers, progress=None, bends=False):
         self.num_workers = num_workers
         for number, recording in enumerate(recordings):
-            yield self.transcribe(recording)
+            found = self.transcribe(recording)
+            if bends:
+                violin = np.array([[0.0, 50.0]], np.float32)
+                found = dataclasses.replace(found, bends=(violin, np.zeros((0, 2), np.float32)))
+            yield found
             if progress is not None:
                 progress(number, 1.0, 2.0)
 
@@ -98,6 +105,24 @@ def test_beats_are_written_as_tempos_and_the_notes_keep_their_times(fake, monkey
     assert (3, 4) in [(m.numerator, m.denominator) for m in track if m.type == "time_signature"]
     assert len([m for m in track if m.type == "set_tempo"]) > 40
     assert files() == ["waltz.json", "waltz.mid", "waltz.wav"]
+
+
+def test_bends_are_asked_for_and_written(fake):
+    touch("song.wav")
+    assert main(["transcribe", "song.wav", "--bends", "--format", "mid,csv"]) == 0
+    wheel = [m.pitch for track in mido.MidiFile("song.mid").tracks for m in track if m.type == "pitchwheel"]
+    assert wheel == [2048]  # 50 of 200 cents
+
+
+def test_bends_are_refused_where_they_cannot_be(fake, capsys):
+    touch("song.wav")
+    assert main(["transcribe", "--bends", "song.wav", "--format", "csv"]) == 2
+    assert capsys.readouterr().err == "mt3x: --bends is for --format mid and json\n"
+    fake.knows_bends = False
+    assert main(["transcribe", "--bends", "song.wav"]) == 2
+    expected = "mt3x: --bends: fake writes tokens, which hold no bends; leave it out\n"
+    assert capsys.readouterr().err == expected
+    assert files() == ["song.wav"]
 
 
 def test_silence_has_no_beats(fake):

@@ -293,6 +293,26 @@ def test_many_recordings_through_a_frame_recogniser_are_each_alone(frames_transc
         np.testing.assert_array_equal(found.notes, frames_transcriber.transcribe(path).notes)
 
 
+def test_bends_come_with_the_notes_of_a_frame_recogniser(frames_transcriber, tmp_path):
+    plain = frames_transcriber.transcribe(tones(3.1), RATE)
+    bent = frames_transcriber.transcribe(tones(3.1), RATE, bends=True)
+    assert plain.bends is None and -50 <= plain.tuning_cents <= 50
+    np.testing.assert_array_equal(bent.notes, plain.notes)
+    assert len(bent.bends) == len(bent.notes)
+    for note, bend in zip(bent.notes, bent.bends, strict=True):
+        assert ((bend[:, 0] >= note["start"]) & (bend[:, 0] < note["end"])).all()
+        assert (np.abs(bend[:, 1]) <= 100).all()
+    soundfile.write(tmp_path / "tones.wav", tones(3.1), RATE, subtype="FLOAT")
+    (together,) = frames_transcriber.transcribe_all([tmp_path / "tones.wav"], bends=True)
+    assert all(np.array_equal(a, b) for a, b in zip(together.bends, bent.bends, strict=True))
+
+
+def test_bends_are_refused_of_a_model_that_writes_tokens(transcriber):
+    assert not transcriber.knows_bends
+    with pytest.raises(ValueError, match="writes tokens, which hold no bends; leave bends out"):
+        transcriber.transcribe(tones(1.0), RATE, bends=True)
+
+
 def test_options_of_a_frame_recogniser_are_taken_or_refused(frames_folder):
     loaded = mt3x.load(frames_folder, merge_restrikes_seconds=0.2, instruments="drums", dtype="float32")
     assert (loaded.config.merge_seconds, loaded.config.instruments) == (0.2, (DRUMS,))

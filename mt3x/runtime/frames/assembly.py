@@ -67,7 +67,7 @@ class NoteAssembler:
     Segments are `segment_frames` long, share `lead_frames` and `tail_frames` with their neighbours, and begin
     `lead_frames` before the recording.
 
-    follow_bends: keep how each note bends, for `bends`.
+    follow_bends: keep how each note bends, for `notes_with_bends`.
     """
 
     def __init__(self, config: FrameConfig, follow_bends: bool = False):
@@ -91,29 +91,28 @@ class NoteAssembler:
 
     def take_final(self) -> np.ndarray:
         """The notes that have ended since the last call, sorted; more segments may follow."""
-        return self.take_final_with_bends()[0]
-
-    def take_final_with_bends(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """As `take_final`, and how each of the notes bends: float32 [K, 2], seconds and cents above its
-        pitch, in rising order of time; none of a drum hit.
-        """
-        (rows, self._rows), (bends, self._bends) = (self._rows, []), (self._bends, [])
-        notes = make_notes(*zip(*rows, strict=True)) if rows else empty_notes()
-        order = note_order(notes)
-        return notes[order], [bends[i] for i in order.tolist()] if bends else []
+        return self._take()[0]
 
     def notes(self) -> tuple[np.ndarray, DecodeReport]:
         """All notes that were not taken, sorted, and a report without complaints; no segment may follow."""
-        self.finish()
-        return self.take_final(), DecodeReport(0, 0)
+        return self.notes_with_bends()[0], DecodeReport(0, 0)
 
-    def finish(self) -> None:
-        """Decides on the rest; no segment may follow."""
+    def notes_with_bends(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """As `notes`, and how each of them bends: float32 [K, 2], seconds and cents above its pitch, in
+        rising order of time; none of a drum hit.
+        """
         if self._last is not None:
             segment = self._last[0]
             self._decide(segment.first_frame + segment.num_frames)
         for row in list(self._open):
             self._end(row, self._decided / self._fps)
+        return self._take()
+
+    def _take(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        (rows, self._rows), (bends, self._bends) = (self._rows, []), (self._bends, [])
+        notes = make_notes(*zip(*rows, strict=True)) if rows else empty_notes()
+        order = note_order(notes)
+        return notes[order], [bends[i] for i in order.tolist()] if bends else []
 
     def _decide(self, end: int) -> None:
         """Decides on the recording's frames up to `end` by the last segment."""

@@ -209,8 +209,7 @@ def bends_of(*parts):
     for number, part in enumerate(parts):
         frames = np.arange(16) + (STRIDE * number - 4) / 2
         assembler.add(segment(number), part._replace(cents=np.broadcast_to(frames[:, None], (16, 88))))
-    assembler.finish()
-    return assembler.take_final_with_bends()
+    return assembler.notes_with_bends()
 
 
 def test_a_bend_follows_the_note_across_segments():
