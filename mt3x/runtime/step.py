@@ -22,7 +22,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from mt3x.audio.logfrequency import make_filter_bank
+from mt3x.audio.logfrequency import Spectra, compute_spectra, make_filter_bank
 from mt3x.audio.logmel import log_mel
 from mt3x.model.frame_head import NUM_PITCHES, FrameHead
 from mt3x.model.transformer import Transformer, shift_right
@@ -30,7 +30,7 @@ from mt3x.music.instruments import CLASS_NAMES, PROGRAMS_PER_CLASS
 from mt3x.runtime.frames.config import FrameConfig
 from mt3x.runtime.frames.loss import FrameLossConfig
 from mt3x.runtime.frames.loss import frame_loss as frame_recogniser_loss
-from mt3x.runtime.frames.network import detect
+from mt3x.runtime.frames.network import detect_in_spectra
 from mt3x.runtime.loss import token_loss
 from mt3x.runtime.mesh import AXIS_RULES
 from mt3x.runtime.presets import TranscriptionConfig
@@ -126,7 +126,7 @@ def make_train_step(
     loss = (
         _make_loss(config, training, prepare, mesh)
         if isinstance(config, TranscriptionConfig)
-        else make_frame_loss(config, training, prepare)
+        else make_frame_loss(config, training, prepare, mesh)
     )
 
     def step(state: TrainState, batch: Batch, key: jax.Array, resources: Any):
@@ -164,8 +164,22 @@ def _add_up(slope: Callable[[Batch, jax.Array], Any], batch: Batch, key: jax.Arr
     return jax.lax.scan(add, zeros, (parts, keys))[0]
 
 
+def _on_own_share(mesh: Mesh, front_end: Callable[[jax.Array, Batch, Any], Any]) -> Any:
+    """`(key, batch, resources)` -> spectra, each device's of its own share of the batch, with its own key.
+
+    XLA would gather the whole batch on every device for a Fourier transform. Loops inside (a note bank's)
+    start from constants, which a check of replication would refuse.
+    """
+
+    def of_share(key: jax.Array, batch: Batch, resources: Any) -> Any:
+        return front_end(jax.random.fold_in(key, jax.lax.axis_index("data")), batch, resources)
+
+    specs = (P(), P("data"), P())
+    return jax.shard_map(of_share, mesh=mesh, in_specs=specs, out_specs=P("data"), check_vma=False)
+
+
 def make_frame_loss(
-    config: FrameConfig, training: TrainConfig, prepare: Prepare
+    config: FrameConfig, training: TrainConfig, prepare: Prepare, mesh: Mesh
 ) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
     """As `_make_loss`, of a frame recogniser: its batches hold no tokens.
 
@@ -177,10 +191,15 @@ def make_frame_loss(
         raise ValueError("the loss of a frame recogniser is a FrameLossConfig; set TrainConfig.loss to one")
     bank = make_filter_bank(config.spectra, (0,))
 
+    def spectra_of(key: jax.Array, batch: Batch, resources: Any) -> Spectra:
+        return compute_spectra(prepare(key, batch, resources), bank, config.spectra)
+
+    front_end = _on_own_share(mesh, spectra_of)
+
     def loss(
         params: Params, batch: Batch, key: jax.Array, resources: Any, progress: jax.Array, count: jax.Array
     ):
-        detected = detect(config, params["network"], bank, prepare(key, batch, resources))
+        detected = detect_in_spectra(config, params["network"], front_end(key, batch, resources))
         total, measured = frame_recogniser_loss(config, weights, params["network"], detected, batch)
         parts = training.num_microbatches
         return total / parts, {name: value / parts for name, value in measured.items()}
@@ -208,14 +227,10 @@ def _make_loss(
     codec = build_codec(config.vocabulary)
     shift_ids = tuple(vocabulary_from_codec(codec).encode(codec.event_type_range("shift")).tolist())
 
-    # XLA would gather the whole batch on every device for an FFT; shard_map keeps each device to its share.
-    # Loops inside (a note bank's) start from constants, which its check of replication would refuse.
-    @functools.partial(
-        jax.shard_map, mesh=mesh, in_specs=(P(), P("data"), P()), out_specs=P("data"), check_vma=False
-    )
-    def front_end(key: jax.Array, batch: Batch, resources: Any) -> jax.Array:
-        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+    def mel_of(key: jax.Array, batch: Batch, resources: Any) -> jax.Array:
         return log_mel(prepare(key, batch, resources), batch["num_frames"], config.spectrogram)
+
+    front_end = _on_own_share(mesh, mel_of)
 
     def tokens_of(encoded: jax.Array, batch: Batch, key: jax.Array, run: Callable[..., jax.Array]):
         targets = batch["targets"]

@@ -10,17 +10,25 @@ import pytest
 RUN = """
 import json, sys
 import jax, numpy as np
+from mt3x.audio.logfrequency import SpectraConfig
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import TransformerConfig
+from mt3x.model.trunk import TrunkConfig
+from mt3x.runtime.frames.config import FrameConfig
+from mt3x.runtime.frames.loss import FrameLossConfig
 from mt3x.runtime.mesh import make_mesh, replicate, split_batch, state_shardings
 from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.runtime.start import fresh_start
 from mt3x.runtime.state import make_optimizer, new_state
 from mt3x.runtime.step import make_train_step
-from mt3x.runtime.train_config import OptimizerConfig, TrainConfig
+from mt3x.runtime.train_config import LossConfig, OptimizerConfig, TrainConfig
 
-model_devices, num_microbatches, has_remat = json.loads(sys.argv[1])
-config = TranscriptionConfig(
+model_devices, num_microbatches, has_remat, is_frames = json.loads(sys.argv[1])
+config = FrameConfig(
+    spectra=SpectraConfig(drum_bands=16),
+    network=TrunkConfig(4, 1, 4, 3, 4, 8, drum_channels=(2, 3), drum_width=8),
+    segment_frames=16, lead_frames=2, tail_frames=2, num_candidates=6,
+) if is_frames else TranscriptionConfig(
     spectrogram=SpectrogramConfig(hop_width=256, num_mel_bins=64, log_floor=1e-5),
     network=TransformerConfig(
         emb_dim=32, num_heads=2, head_dim=16, mlp_dim=64, num_encoder_layers=1, num_decoder_layers=1,
@@ -32,6 +40,7 @@ config = TranscriptionConfig(
 training = TrainConfig(
     total_steps=10, has_alignment_prior=False, model_devices=model_devices,
     num_microbatches=num_microbatches, has_remat=has_remat,
+    loss=FrameLossConfig() if is_frames else LossConfig(),
     optimizer=OptimizerConfig(warmup_steps=1, learning_rate=1e-2, adam_learning_rate=1e-2),
 )
 random = np.random.default_rng(0)
@@ -58,7 +67,11 @@ key, lines = replicate(jax.random.key(0), mesh), []
 for _ in range(5):
     state, measured = step(state, split_batch(batch, mesh), key, None)
     lines.append({name: float(value) for name, value in measured.items()})
-kernel = state.params["network"]["encoder"]["layers_0"]["mlp"]["wi_0"]["kernel"]
+network = state.params["network"]
+if is_frames:
+    kernel = network["trunk"]["block_0"]["first"]
+else:
+    kernel = network["encoder"]["layers_0"]["mlp"]["wi_0"]["kernel"]
 momenta = [
     leaf for leaf in jax.tree.leaves(state.optimizer_state) if leaf.shape == kernel.shape
 ]
@@ -67,9 +80,9 @@ print(json.dumps({"lines": lines, "shard": kernel.addressable_shards[0].data.sha
 """
 
 
-def run(devices, model_devices=1, num_microbatches=1, has_remat=False):
+def run(devices, model_devices=1, num_microbatches=1, has_remat=False, is_frames=False):
     environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    arguments = json.dumps([model_devices, num_microbatches, has_remat])
+    arguments = json.dumps([model_devices, num_microbatches, has_remat, is_frames])
     done = subprocess.run(
         [sys.executable, "-c", RUN, arguments], capture_output=True, text=True, env=environment
     )
@@ -107,3 +120,10 @@ def test_eight_devices_have_the_losses_of_one(alone, devices, model_devices, sha
 @pytest.mark.slow
 def test_microbatches_and_remat_have_the_losses_of_one_batch(alone):
     assert_same_losses(run(2, num_microbatches=4, has_remat=True), alone)
+
+
+@pytest.mark.slow
+def test_four_devices_that_share_a_frame_recogniser_s_batch_have_the_losses_of_one():
+    alone, shared = run(1, is_frames=True), run(4, is_frames=True)
+    assert alone["lines"][-1]["loss"] < alone["lines"][0]["loss"]
+    assert_same_losses(shared, alone)
