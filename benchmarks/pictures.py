@@ -13,6 +13,7 @@ Writes three PNG files:
 import argparse
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from clips import Kind, LabelledClip, read_clips
 from matplotlib import pyplot as plt
@@ -56,9 +57,9 @@ def draw_fine_pitch(clip: LabelledClip, found: Transcription, ax: Axes) -> None:
     config = SpectraConfig()
     samples = load_audio(clip.audio, config.sample_rate)
     samples = np.pad(samples, (0, -len(samples) % config.hop_samples))
-    pitch = np.asarray(compute_spectra(samples[None], make_filter_bank(config, (0,)), config).pitch)[
-        0, :, :, 0
-    ]
+    pitch = np.asarray(
+        compute_spectra(jnp.asarray(samples)[None], make_filter_bank(config, (0,)), config).pitch
+    )[0, :, :, 0]
     low = LOWEST_PITCH - (MARGIN_BINS + 1) / BINS_PER_SEMITONE
     high = low + pitch.shape[1] / BINS_PER_SEMITONE
     ax.imshow(
