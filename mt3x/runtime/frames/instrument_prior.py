@@ -14,7 +14,7 @@ import numpy as np
 from mt3x.model.note_head import NUM_PROGRAMS
 from mt3x.music.instruments import PROGRAMS_PER_CLASS
 
-_CLASS_WEIGHT, _PROGRAM_WEIGHT = 0.55, 0.5
+_CLASS_WEIGHT, _PROGRAM_WEIGHT = 0.55, 0.7
 """How much it counts that a class has played, and a program within its class."""
 
 _ENOUGH_NOTES = 8
