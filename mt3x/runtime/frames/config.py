@@ -31,14 +31,14 @@ class Thresholds:
       ValueError: a value outside (0, 1).
     """
 
-    onset: float = 0.45
-    note: float = 0.7
-    active: float = 0.3
-    offset: float = 0.25
-    kick: float = 0.55
-    snare: float = 0.65
-    cymbal: float = 0.55
-    drum: float = 0.7
+    onset: float = 0.5
+    note: float = 0.4
+    active: float = 0.25
+    offset: float = 0.3
+    kick: float = 0.3
+    snare: float = 0.7
+    cymbal: float = 0.7
+    drum: float = 0.6
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
