@@ -1,4 +1,4 @@
-"""A piano that is out of tune, and pieces at 432 and 446 Hz, have the notes and the instrument of one in tune."""
+"""A piano out of tune, and pieces at 432 and 446 Hz, have the notes and the instrument of one in tune."""
 
 import numpy as np
 import pytest
