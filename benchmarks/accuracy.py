@@ -47,7 +47,7 @@ from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.transcription.transcriber import Transcriber
 
 
 class Clip(NamedTuple):

@@ -80,10 +80,10 @@ def chords(seconds: float) -> np.ndarray:
 def write_random_model(folder: Path) -> str:
     """A checkpoint of the size of a compact model."""
     from mt3x.audio.logmel import SpectrogramConfig
+    from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
     from mt3x.model.config import TransformerConfig
-    from mt3x.runtime.checkpoints import CONFIG_FILE, unflatten, write_t5x
-    from mt3x.runtime.models import parameter_shapes
-    from mt3x.runtime.presets import TranscriptionConfig
+    from mt3x.transcription.models import parameter_shapes
+    from mt3x.transcription.tokens.config import TranscriptionConfig
 
     config = TranscriptionConfig(
         spectrogram=SpectrogramConfig(hop_width=256, log_floor=1e-5, input_offset=3.0, input_scale=1 / 3),

@@ -31,18 +31,18 @@ import soundfile
 from jax.experimental import io_callback
 from step_costs import training_flops
 
+from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
 from mt3x.data.random_music import RandomMusicSettings, draw_random_music
 from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.model.policies import Choice, Greedy, Policy
-from mt3x.runtime.checkpoints import CONFIG_FILE, unflatten, write_t5x
-from mt3x.runtime.engine import CACHE_LENGTHS, Engine
-from mt3x.runtime.frames.config import FrameConfig
-from mt3x.runtime.models import parameter_shapes, resolve_model
-from mt3x.runtime.presets import PRESETS, TranscriptionConfig
-from mt3x.runtime.process import settle_process
-from mt3x.runtime.slots import STEPS, advance, empty_slots
-from mt3x.runtime.transcriber import load
 from mt3x.tokens.vocabulary import EOS_ID
+from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.models import parameter_shapes, resolve_model
+from mt3x.transcription.process import settle_process
+from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
+from mt3x.transcription.tokens.engine import CACHE_LENGTHS, Engine
+from mt3x.transcription.tokens.slots import STEPS, advance, empty_slots
+from mt3x.transcription.transcriber import load
 
 SEED, SAMPLE_RATE, EXCERPT_SECONDS = 3, 16_000, 6.144
 MUSIC = RandomMusicSettings(drums_probability=0.3)

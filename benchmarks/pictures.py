@@ -31,8 +31,8 @@ from mt3x.audio.logfrequency import (
 )
 from mt3x.metrics.rolls import note_rectangles
 from mt3x.model.trunk import LOWEST_PITCH
-from mt3x.runtime.transcriber import Transcriber
-from mt3x.runtime.transcription import Transcription
+from mt3x.transcription.result import Transcription
+from mt3x.transcription.transcriber import Transcriber
 
 SINGLE = (Kind.VOICE, Kind.GUITAR, Kind.VIOLIN, Kind.SAXOPHONE)
 

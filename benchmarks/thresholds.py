@@ -33,11 +33,11 @@ from mt3x.audio.segments import iter_segments
 from mt3x.audio.tuning import TuningTracker
 from mt3x.data.played_examples import PlayedConfig, open_played_examples
 from mt3x.metrics.notes import count_matches, match_notes
-from mt3x.runtime.frames.assembly import NoteAssembler
-from mt3x.runtime.frames.config import FrameConfig, Thresholds
-from mt3x.runtime.frames.recogniser import FramePredictions, FrameRecogniser
-from mt3x.runtime.models import resolve_model
-from mt3x.runtime.segment import Segment
+from mt3x.transcription.frames.assembly import NoteAssembler
+from mt3x.transcription.frames.config import FrameConfig, Thresholds
+from mt3x.transcription.frames.recogniser import FramePredictions, FrameRecogniser
+from mt3x.transcription.models import resolve_model
+from mt3x.transcription.segment import Segment
 
 GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 GROUPS = {

@@ -41,13 +41,13 @@ from mt3x.audio.logmel import log_mel
 from mt3x.data.augmentation import make_prepare
 from mt3x.model.config import ATTENTIONS, DTYPES
 from mt3x.model.config import PRESETS as NETWORKS
-from mt3x.runtime.adafactor import AdafactorConfig
-from mt3x.runtime.mesh import make_mesh, place, replicate, split_batch, state_shardings
-from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.start import fresh_start
-from mt3x.runtime.state import make_optimizer, new_state
-from mt3x.runtime.step import make_train_step
-from mt3x.runtime.train_config import LossConfig, OptimizerConfig, TrainConfig
+from mt3x.training.adafactor import AdafactorConfig
+from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
+from mt3x.training.initialization import fresh_start
+from mt3x.training.state import make_optimizer, new_state
+from mt3x.training.step import make_train_step
+from mt3x.transcription.mesh import make_mesh, place, replicate, split_batch, state_shardings
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 POOL_BATCHES = 16
 MOMENTS = {"adafactor": 0, "muon": 1, "adamw": 2}
@@ -184,7 +184,7 @@ def time_lengths(
 def prepare_step(
     config: TranscriptionConfig, training: TrainConfig, mesh: Mesh
 ) -> tuple[Any, Any, jax.Array]:
-    """The jitted step, a fresh state and a key on their devices, as `runtime.train` makes them."""
+    """The jitted step, a fresh state and a key on their devices, as `training.loop` makes them."""
     point = fresh_start(config, training)
     sizes = [leaf.size for leaf in jax.tree.leaves(point.params["network"])]
     assert sum(sizes) == parameter_count(config.network), "step_costs counts another network"

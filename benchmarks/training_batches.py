@@ -11,9 +11,9 @@ import numpy as np
 
 from mt3x.data.grain_pipeline import notes_to_write
 from mt3x.data.random_music import RandomMusicSettings, draw_random_music
-from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.tokens.encode import encode_segment
 from mt3x.tokens.vocabulary import EOS_ID, build_codec, vocabulary_from_codec
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 LEAD_SECONDS, MAX_NOTES = 0.5, 512
 FEW = RandomMusicSettings()

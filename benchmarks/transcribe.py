@@ -62,10 +62,10 @@ import mt3x
 from mt3x.audio.logmel import log_mel
 from mt3x.audio.segments import Segments, split_segments
 from mt3x.model.config import PRESETS as NETWORKS
-from mt3x.runtime.engine import DTYPES, Engine
-from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.segment import Segment
-from mt3x.runtime.transcriber import Transcriber
+from mt3x.transcription.segment import Segment
+from mt3x.transcription.tokens.config import TranscriptionConfig
+from mt3x.transcription.tokens.engine import DTYPES, Engine
+from mt3x.transcription.transcriber import Transcriber
 
 COLD_SECONDS, HOUR_SECONDS = 10.0, 3600.0
 ORIGINAL_BATCH_SIZE = 8

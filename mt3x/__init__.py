@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcriber import Transcriber, load, transcribe
-    from mt3x.runtime.transcription import Transcription
+    from mt3x.transcription.result import Transcription
+    from mt3x.transcription.transcriber import Transcriber, load, transcribe
 
 __version__ = "0.1.0"
 
 __all__ = ["Transcriber", "Transcription", "__version__", "load", "transcribe"]
 
 _MODULES = {
-    "load": "mt3x.runtime.transcriber",
-    "transcribe": "mt3x.runtime.transcriber",
-    "Transcriber": "mt3x.runtime.transcriber",
-    "Transcription": "mt3x.runtime.transcription",
+    "load": "mt3x.transcription.transcriber",
+    "transcribe": "mt3x.transcription.transcriber",
+    "Transcriber": "mt3x.transcription.transcriber",
+    "Transcription": "mt3x.transcription.result",
 }
 
 

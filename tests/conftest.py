@@ -1,4 +1,4 @@
-"""Settings for every test: JAX on the CPU, strict in dtype and rank promotion; and a small network to run."""
+"""Settings for every test: JAX on the CPU, strict in dtype and rank promotion; and small networks to run."""
 
 import os
 import shutil
@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 
 from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
 from mt3x.model.config import TransformerConfig
-from mt3x.runtime.checkpoints import CONFIG_FILE, unflatten, write_t5x
-from mt3x.runtime.models import parameter_shapes
-from mt3x.runtime.presets import TranscriptionConfig
+from mt3x.model.trunk import TrunkConfig
 from mt3x.tokens.codec import Event
 from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
+from mt3x.training.config import TrainConfig
+from mt3x.training.initialization import starting_shapes
+from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.models import parameter_shapes
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -85,3 +89,63 @@ def small_model_folder(small_model, tmp_path_factory):
     write_t5x(folder, params, step=1, inline=True)
     (folder / CONFIG_FILE).write_text(config.to_json())
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> FrameConfig:
+    """A frame recogniser so small that it compiles in seconds."""
+    network = TrunkConfig(
+        channels=4,
+        num_blocks=1,
+        patch_channels=4,
+        recurrent_channels=3,
+        roll_width=8,
+        note_width=8,
+        drum_channels=(2, 3),
+        drum_width=4,
+    )
+    return FrameConfig(network=network, segment_frames=16, lead_frames=2, tail_frames=2, num_candidates=6)
+
+
+@pytest.fixture(scope="session")
+def guessing_params(tiny_config):
+    """Weights of `tiny_config` that take much for notes and drum hits: fresh ones would take nothing."""
+    random = np.random.default_rng(0)
+    shapes = starting_shapes(tiny_config, TrainConfig())["network"]
+    return jax.tree.map(lambda x: random.normal(0, 0.5, x.shape).astype(np.float32), shapes)
+
+
+def note_columns(*segments, places=4):
+    """A batch's note columns from (start, end, pitch, velocity, program, is_drum) rows of each segment."""
+    padding = (0.0, 0.0, -1, 0, 0, False)
+    rows = [[*notes, *[padding] * (places - len(notes))] for notes in segments]
+    names = ("start", "end", "pitch", "velocity", "program", "is_drum")
+    types = (np.float32, np.float32, np.int32, np.int32, np.int32, bool)
+    return {
+        f"note_{name}": np.array([[row[index] for row in notes] for notes in rows], kind)
+        for index, (name, kind) in enumerate(zip(names, types, strict=True))
+    }
+
+
+@pytest.fixture(scope="session")
+def make_note_columns():
+    return note_columns
+
+
+@pytest.fixture(scope="session")
+def tiny_batch(tiny_config):
+    """Two segments of 0.256 s: a tone with a drum hit in noise, and a tone."""
+    seconds = np.arange(tiny_config.segment_samples) / tiny_config.sample_rate
+    random = np.random.default_rng(0)
+    samples = [
+        0.2 * np.sin(2 * np.pi * hz * seconds) * (seconds >= start) for hz, start in ((440, 0.1), (660, 0.05))
+    ]
+    hit = 0.3 * random.standard_normal(len(seconds)) * ((seconds >= 0.15) & (seconds < 0.17))
+    return {
+        "samples": np.stack([samples[0] + hit, samples[1]]).astype(np.float32),
+        "num_frames": np.full(2, tiny_config.segment_frames, np.int32),
+        **note_columns(
+            [(0.1, 0.3, 69, 100, 0, False), (0.15, 0.2, 38, 90, 0, True)],
+            [(0.05, 0.3, 76, 60, 73, False)],
+        ),
+    }

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     "music": 0,
-    **dict.fromkeys(("audio", "tokens", "model", "metrics", "score"), 1),
-    "synthesis": 2,
-    **dict.fromkeys(("runtime", "data"), 3),
-    **dict.fromkeys(("tasks", "bridges"), 4),
+    **dict.fromkeys(("audio", "tokens", "model", "metrics"), 1),
+    **dict.fromkeys(("checkpoints", "synthesis", "score"), 2),
+    **dict.fromkeys(("transcription", "data"), 3),
+    **dict.fromkeys(("training", "tasks", "bridges"), 4),
     "apps": 5,
 }
 
@@ -28,10 +28,9 @@ ALLOWED_PACKAGES = {
     "metrics": {"numpy", "matplotlib"},
     "score": {"numpy", "jax", "flax", "partitura", "music21", "verovio", "cairosvg", "matplotlib"},
     "synthesis": {"numpy", "scipy", "soundfile", "soxr"},
-    "runtime": {
-        *{"numpy", "jax", "flax", "optax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
-        *{"matplotlib", "tensorboardX", "note_seq", "pretty_midi"},
-    },
+    "checkpoints": {"numpy", "jax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
+    "transcription": {"numpy", "jax", "flax", "matplotlib", "note_seq", "pretty_midi"},
+    "training": {"numpy", "jax", "flax", "optax", "tensorboardX"},
     "data": {
         *{"numpy", "jax", "soundfile", "yaml", "array_record", "grain", "absl"},
         *{"tensorflow", "seqio", "tensorflow_datasets"},

@@ -46,7 +46,7 @@ def read_formats(text: str) -> tuple[str, ...]:
     Raises:
       argparse.ArgumentTypeError: there is no such format.
     """
-    from mt3x.runtime.transcription import FORMATS
+    from mt3x.transcription.result import FORMATS
 
     formats = tuple(dict.fromkeys(text.lower().split(",")))
     for name in formats:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mt3x.runtime import checkpoints
-from mt3x.runtime.checkpoints import CONFIG_FILE, CheckpointError
+from mt3x import checkpoints
+from mt3x.checkpoints import CONFIG_FILE, CheckpointError
 
 T5X, T5X_INLINE, ORBAX = "t5x", "t5x-inline", "orbax"
 

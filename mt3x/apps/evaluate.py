@@ -27,7 +27,7 @@ from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:
     from mt3x.metrics.report import Decoding, EvaluatedPiece
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.transcription.transcriber import Transcriber
 
 JSON_FORMAT = "mt3x-evaluation-1"
 
@@ -164,7 +164,7 @@ def _transcribe(
     """The pieces whose recordings can be transcribed."""
     from mt3x.audio.load import AudioError, load_audio
     from mt3x.metrics.report import Decoding
-    from mt3x.runtime.readers import default_num_workers
+    from mt3x.transcription.readers import default_num_workers
 
     config = transcriber.config
     segment_seconds = config.segment_seconds

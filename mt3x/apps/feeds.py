@@ -22,13 +22,13 @@ from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Records
 from mt3x.data.sound import note_bank_sound, rendered_sound
 from mt3x.data.stem_mixing import example_mixing
-from mt3x.runtime.evaluate import Piece
-from mt3x.runtime.frames.config import FrameConfig
-from mt3x.runtime.mesh import this_process
-from mt3x.runtime.models import ModelConfig
-from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.train import Feed
 from mt3x.synthesis.instruments import load_samples
+from mt3x.training.evaluation import Piece
+from mt3x.training.loop import Feed
+from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.mesh import this_process
+from mt3x.transcription.models import ModelConfig
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 
 @dataclasses.dataclass(frozen=True)

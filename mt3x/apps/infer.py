@@ -34,8 +34,8 @@ from mt3x.apps import gin_files, processes
 
 if TYPE_CHECKING:
     from mt3x.apps.pieces import BuiltPieces, TaskPieces
-    from mt3x.runtime.evaluate import Piece
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.training.evaluation import Piece
+    from mt3x.transcription.transcriber import Transcriber
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -115,7 +115,7 @@ class Settings:
 
     def shard(self) -> tuple[int, int]:
         """This process's part of the pieces, and how many parts there are."""
-        from mt3x.runtime.mesh import this_process
+        from mt3x.transcription.mesh import this_process
 
         if self.shard_id is None or self.num_shards is None:
             return this_process()
@@ -155,10 +155,10 @@ def open_model(settings: Settings) -> Model:
     Raises:
       ValueError: there is none, or it is broken (`CheckpointError`) or carries no settings.
     """
-    from mt3x.runtime.checkpoints import find_checkpoint
-    from mt3x.runtime.models import DEFAULT_MODEL, resolve_model
-    from mt3x.runtime.process import settle_process
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.checkpoints import find_checkpoint
+    from mt3x.transcription.models import DEFAULT_MODEL, resolve_model
+    from mt3x.transcription.process import settle_process
+    from mt3x.transcription.transcriber import Transcriber
 
     settle_process()
     path, step = settings.checkpoint_path, None
@@ -206,8 +206,8 @@ def _transcribe(
     task: str, pieces: "Iterable[Piece]", transcriber: "Transcriber", has_scores: bool
 ) -> Iterator[dict[str, Any]]:
     """One object a piece: `id`, `est_notes` and, if asked for, `scores`."""
-    from mt3x.runtime.evaluate import piece_scores
-    from mt3x.runtime.transcription import note_objects
+    from mt3x.training.evaluation import piece_scores
+    from mt3x.transcription.result import note_objects
 
     for piece in pieces:
         found = transcriber.transcribe(piece.samples, piece.sample_rate)

@@ -25,11 +25,11 @@ from mt3x.audio.live import PCM_ENCODINGS, pcm_blocks
 from mt3x.audio.load import HIGHEST_SAMPLE_RATE, LOWEST_SAMPLE_RATE, MOST_CHANNELS, AudioError
 from mt3x.audio.microphone import Microphone
 from mt3x.music.notes import empty_notes, sort_notes
-from mt3x.runtime.transcription import FORMATS, Transcription
 from mt3x.tokens.decode import DecodeReport
+from mt3x.transcription.result import FORMATS, Transcription
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.transcription.transcriber import Transcriber
 
 _PIPE = "ffmpeg -i INPUT -f s16le -ac 1 -ar 16000 - | mt3x transcribe --live - --sample-rate 16000"
 _PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

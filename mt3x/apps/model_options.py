@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcriber import Transcriber
+    from mt3x.transcription.transcriber import Transcriber
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +65,8 @@ def load(arguments: Mapping[str, Any]) -> "Transcriber":
     Raises:
       ValueError, OSError: as `mt3x.load`.
     """
-    from mt3x.runtime import transcriber
-    from mt3x.runtime.process import settle_process
+    from mt3x.transcription import transcriber
+    from mt3x.transcription.process import settle_process
 
     settle_process()
     return transcriber.load(**arguments)

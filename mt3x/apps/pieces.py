@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mt3x.data.recordings import SAMPLE_RATE
 from mt3x.data.records import Example, Records
-from mt3x.runtime.evaluate import Piece
+from mt3x.training.evaluation import Piece
 
 
 @dataclasses.dataclass(frozen=True)

@@ -246,7 +246,7 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
 
 def _write(output: Path, contents: list[bytes]) -> list[Path]:
     """Writes one file, or numbered ones, and returns their names."""
-    from mt3x.runtime.transcription import write_whole
+    from mt3x.transcription.result import write_whole
 
     numbers = range(1, len(contents) + 1)
     paths = [output] if len(contents) == 1 else [output.with_stem(f"{output.stem}-{n}") for n in numbers]

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.model.config import TransformerConfig
-    from mt3x.runtime.models import ModelConfig
-    from mt3x.runtime.presets import SearchName, TranscriptionConfig
-    from mt3x.runtime.start import StartingPoint
-    from mt3x.runtime.train_config import TrainConfig
+    from mt3x.training.config import TrainConfig
+    from mt3x.training.initialization import StartingPoint
+    from mt3x.transcription.models import ModelConfig
+    from mt3x.transcription.tokens.config import SearchName, TranscriptionConfig
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -123,9 +123,9 @@ def transcription_config(
       ValueError: a value that does not exist, lengths of something else, or onsets with ties.
     """
     from mt3x.music.instruments import Granularity
-    from mt3x.runtime.presets import TranscriptionConfig
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
+    from mt3x.transcription.tokens.config import TranscriptionConfig
 
     if set(task_feature_lengths) != {"inputs", "targets"}:
         raise ValueError(
@@ -179,13 +179,13 @@ def _register() -> Callable[..., Settings]:
     from mt3x.model.config import TransformerConfig
     from mt3x.model.trunk import TrunkConfig
     from mt3x.music.instruments import Granularity
-    from mt3x.runtime.adafactor import AdafactorConfig, LearningRateConfig
-    from mt3x.runtime.frames.config import FrameConfig, Thresholds
-    from mt3x.runtime.frames.loss import FrameLossConfig
-    from mt3x.runtime.presets import TranscriptionConfig
-    from mt3x.runtime.train_config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig
+    from mt3x.training.adafactor import AdafactorConfig, LearningRateConfig
+    from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
+    from mt3x.training.frame_loss import FrameLossConfig
+    from mt3x.transcription.frames.config import FrameConfig, Thresholds
+    from mt3x.transcription.tokens.config import TranscriptionConfig
 
     for names in (NoteSpec, Granularity):
         gin.constants_from_enum(names, module="mt3x")
@@ -205,8 +205,8 @@ def train_model(settings: Settings, stop_after_minutes: float | None, weights: s
     Args:
       weights: what `--resume_from_weights` names.
     """
-    from mt3x.runtime.evaluate import evaluate_pieces
-    from mt3x.runtime.train import Evaluation, train
+    from mt3x.training.evaluation import evaluate_pieces
+    from mt3x.training.loop import Evaluation, train
 
     model, training = settings.model, settings.training
     start = _start(settings, weights)
@@ -229,9 +229,9 @@ def train_model(settings: Settings, stop_after_minutes: float | None, weights: s
 
 def _start(settings: Settings, weights: str | None) -> "Callable[[], StartingPoint] | None":
     """Where a run without checkpoints begins; None for fresh weights."""
-    from mt3x.runtime.checkpoints import latest_step
-    from mt3x.runtime.start import start_from_checkpoint, start_from_weights
-    from mt3x.runtime.train import CHECKPOINTS
+    from mt3x.checkpoints import latest_step
+    from mt3x.training.initialization import start_from_checkpoint, start_from_weights
+    from mt3x.training.loop import CHECKPOINTS
 
     model, training = settings.model, settings.training
     if weights is not None:

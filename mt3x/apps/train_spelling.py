@@ -21,10 +21,10 @@ from mt3x.apps import gin_files
 if TYPE_CHECKING:
     from mt3x.data.spelled_scores import SpelledScore
     from mt3x.data.spelling_batches import SpellingVariation
-    from mt3x.runtime.spelling_run import SpellingTraining
     from mt3x.score.graph import ScoreGraph
     from mt3x.score.graph_spelling import GraphSpellingConfig
     from mt3x.score.spelling_network import SpellingConfig
+    from mt3x.training.score_models.run import SpellingTraining
 
 ARCHIVE = "spelled.npz"
 EVAL_BATCHES = 6
@@ -112,9 +112,9 @@ class GraphSettings:
 def _register() -> dict[str, tuple[Callable[..., Any], Callable[[Any], None]]]:
     """Tells gin what it may set; returns by name what makes the settings, and what trains by them."""
     from mt3x.data.spelling_batches import SpellingVariation
-    from mt3x.runtime.spelling_run import SpellingTraining
     from mt3x.score.graph_spelling import GraphSpellingConfig
     from mt3x.score.spelling_network import SpellingConfig
+    from mt3x.training.score_models.run import SpellingTraining
 
     others = (SpellingConfig, SpellingTraining, SpellingVariation)
     perceptron = gin_files.register(Settings, "train_spelling", others)
@@ -154,7 +154,7 @@ def train_from(settings: Settings) -> None:
       FloatingPointError: the loss is not finite.
     """
     from mt3x.data.spelling_batches import PLAIN, SpellingBatches
-    from mt3x.runtime.train_spelling import train_spelling
+    from mt3x.training.score_models.spelling import train_spelling
 
     directory = Path(settings.model_dir)
     learned, held_out = _split_scores(settings.scores, directory)
@@ -178,8 +178,8 @@ def train_graphs_from(settings: GraphSettings) -> None:
       FloatingPointError: the loss is not finite.
     """
     from mt3x.data.spelling_graphs import graphs_in_many_keys, spelled_graph
-    from mt3x.runtime.train_graph_spelling import train_graph_spelling
     from mt3x.score.sampling import MuseNeighborLoader
+    from mt3x.training.score_models.graph_spelling import train_graph_spelling
 
     directory = Path(settings.model_dir)
     learned, held_out = _split_scores(settings.scores, directory)

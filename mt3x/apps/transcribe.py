@@ -17,8 +17,8 @@ from mt3x.apps.batch import Job, plan, read_formats
 from mt3x.apps.progress import Progress
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcriber import Transcriber
-    from mt3x.runtime.transcription import Transcription
+    from mt3x.transcription.result import Transcription
+    from mt3x.transcription.transcriber import Transcriber
 
 _EPILOG = """\
 song.wav becomes song.mid, beside it or below the folder given by -o; there the folders of the recordings
@@ -187,7 +187,7 @@ def _number_of_workers(text: str) -> int:
 def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Namespace) -> int:
     """Transcribes recordings and reports each, with the speed so far; returns how many failed."""
     from mt3x.audio.load import AudioError
-    from mt3x.runtime.readers import default_num_workers
+    from mt3x.transcription.readers import default_num_workers
 
     num_workers = default_num_workers() if args.workers is None else args.workers
     failed, number_shown = 0, None

@@ -45,7 +45,7 @@ from apache_beam.utils.shared import Shared  # pyright: ignore[reportMissingImpo
 from mt3x.audio.load import AudioError
 
 if TYPE_CHECKING:
-    from mt3x.runtime.transcription import Transcription
+    from mt3x.transcription.result import Transcription
 
 RECORDINGS_AT_ONCE = 16
 """Recordings that a worker decodes together: an accelerator is busy where they last half a minute."""
@@ -243,9 +243,9 @@ class _Model:
     """The one transcriber of a worker process; one thread uses it at a time."""
 
     def __init__(self, options: Mapping[str, Any]):
-        from mt3x.runtime import transcriber
-        from mt3x.runtime.process import settle_process
-        from mt3x.runtime.readers import default_num_workers
+        from mt3x.transcription import transcriber
+        from mt3x.transcription.process import settle_process
+        from mt3x.transcription.readers import default_num_workers
 
         settle_process()
         self.transcriber = transcriber.load(**options)

@@ -28,13 +28,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from t5x import decoding, gin_utils, models  # pyright: ignore[reportMissingImports]
 
 from mt3x.bridges.t5x_data import ContinuousInputsEncDecFeatureConverter
+from mt3x.checkpoints import CONFIG_FILE
 from mt3x.data.seqio_tasks import GenericTokenVocabulary
 from mt3x.model.axes import parameter_axes
 from mt3x.model.layers import KeyValues
 from mt3x.model.transformer import Transformer, empty_cache
-from mt3x.runtime.checkpoints import CONFIG_FILE
-from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 _T5X_AXES = {"input_depth": "vocab"}
 """T5X's rules know no axis `input_depth`; MT3 calls it `vocab`."""

@@ -17,11 +17,11 @@ import tensorflow as tf  # pyright: ignore[reportMissingImports]
 
 from mt3x.data.seqio_evaluation import postprocess, transcription_metrics
 from mt3x.data.seqio_tasks import TaskOptions, construct_task_name
-from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.transcription import note_objects
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.vocabulary import build_codec
+from mt3x.transcription.result import note_objects
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 _FRAMES = seqio.FeatureConverter.FeatureSpec(dtype=tf.float32, rank=2)
 

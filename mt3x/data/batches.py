@@ -60,7 +60,7 @@ class BatchConfig:
 
 
 def stack(examples: list[Example], target_lengths: tuple[int, ...], maker: Maker, num_frames: int) -> Batch:
-    """One batch as `runtime.step` takes it, with what the sound sources gave for `prepare`.
+    """One batch as `training.step` takes it, with what the sound sources gave for `prepare`.
 
     Raises:
       ValueError: an example has more targets than the longest length.
@@ -112,7 +112,7 @@ def draw_pool(maker: Maker, pool: int, batch_config: BatchConfig, make_batch: Ca
 
 
 class DrawnBatches:
-    """An endless iterator of batches that can tell and take back its position (see `runtime.train`).
+    """An endless iterator of batches that can tell and take back its position (see `training.loop`).
 
     Use as a context manager, or call `close`, to end the workers; they also end by themselves when this
     process is gone.

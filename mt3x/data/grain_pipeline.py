@@ -89,9 +89,9 @@ class PipelineConfig:
 
 
 def open_pipeline(sources: Sequence[Records], config: PipelineConfig) -> Any:
-    """An endless `grain.IterDataset` of batches; its iterators are what `runtime.train` takes.
+    """An endless `grain.IterDataset` of batches; its iterators are what `training.loop` takes.
 
-    A batch is as `runtime.step` describes it, with `samples` float32 [B, L + N], for the `make_prepare` of
+    A batch is as `training.step` describes it, with `samples` float32 [B, L + N], for the `make_prepare` of
     `augmentation`, and `skipped` int32 [B], how many examples were too long before each one. Close an
     iterator to end its workers.
 
@@ -280,7 +280,7 @@ def _heard_notes(part: Cut, start_seconds: float) -> np.ndarray:
 
 
 def _note_columns(notes: np.ndarray, start_seconds: float, length: int) -> dict[str, np.ndarray]:
-    """Notes as `runtime.step` takes them, in seconds from the segment's start."""
+    """Notes as `training.step` takes them, in seconds from the segment's start."""
     columns: dict[str, np.ndarray] = {name: notes[name] for name in _NOTE_PADDING}
     for name in ("start", "end"):
         columns[name] = (columns[name] - start_seconds).astype(np.float32)

@@ -1,7 +1,7 @@
 """Evaluation tasks: recordings cut into segments in order, what metrics get of each segment, and the metrics.
 
-With `UnchangedExamples` and the `predict_fn` of `runtime.evaluate`, `seqio.Evaluator` runs over tasks of the
-front end that MT3 has (`FrontEnd.LOG_MEL`; it cannot measure the other's number of frames).
+With `UnchangedExamples` and the `predict_fn` of `training.evaluation`, `seqio.Evaluator` runs over tasks of
+the front end that MT3 has (`FrontEnd.LOG_MEL`; it cannot measure the other's number of frames).
 
 Up to the cut an example is a recording: `inputs` float32 [F, hop], samples frame by frame, and its notes as a
 NoteSequence, which travels with the first segment.

@@ -1,4 +1,4 @@
-"""Batches of a seqio task or mixture, as `runtime.train` takes them.
+"""Batches of a seqio task or mixture, as `training.loop` takes them.
 
 The task's front end must be the training step (`FrontEnd.IN_STEP`): its examples hold samples. There are no
 notes in them, so that the frame head, which learns from notes, has to be switched off.

@@ -1,7 +1,7 @@
 """The losses of node classification on score graphs, as pure functions of a network and its variables.
 
 Conventions: labels are int32 [N], those outside of the classes (as -1) count for nothing; a loss is the mean
-over the notes that count, natural logarithms. No optimizer here: the runtime steps.
+over the notes that count, natural logarithms. No optimizer here: the training steps.
 """
 
 from typing import Any, cast

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mt3x.apps import checkpoint
-from mt3x.runtime.checkpoints import CheckpointDirectory, flatten, load_checkpoint, load_params, write_t5x
+from mt3x.checkpoints import CheckpointDirectory, flatten, load_checkpoint, load_params, write_t5x
 
 BY_T5X = Path(__file__).parents[1] / "golden" / "t5x_checkpoint_tiny"
 

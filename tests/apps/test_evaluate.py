@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps import cli
 from mt3x.audio.load import AudioError
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
-from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.decode import DecodeReport
+from mt3x.transcription.result import Transcription
 
 PIANO = make_notes([0.0, 1.0], [0.5, 1.5], [60, 64])
 DUO = make_notes([0.0, 1.0], [0.5, 1.5], [60, 64], program=[0, 40])

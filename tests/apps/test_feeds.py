@@ -23,9 +23,9 @@ from mt3x.data.played_examples import PlayedConfig
 from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, save_scores
 from mt3x.music.notes import make_notes
-from mt3x.runtime.frames.config import FrameConfig
-from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.synthesis.instruments import save_samples
+from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.tokens.config import TranscriptionConfig
 from tests.data.band_folders import write_grooves, write_sheets
 from tests.synthesis.sine_library import Recorded, make_library
 

@@ -15,9 +15,9 @@ from mt3x.data.build import build
 from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.data.records import Records
 from mt3x.music.notes import make_notes
-from mt3x.runtime import mesh
-from mt3x.runtime.transcriber import Transcriber
-from mt3x.runtime.transcription import note_objects
+from mt3x.transcription import mesh
+from mt3x.transcription.result import note_objects
+from mt3x.transcription.transcriber import Transcriber
 
 NUM_PIECES = 5
 

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 import mt3x
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps import live
 from mt3x.apps.cli import main
 from mt3x.audio.load import AudioError

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps import model_options
 
 

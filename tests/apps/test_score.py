@@ -8,15 +8,15 @@ import mido
 import numpy as np
 import pytest
 
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps.cli import main
 from mt3x.audio.load import AudioError
 from mt3x.music.midi import read_midi, write_midi
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.runtime.transcription import Transcription
 from mt3x.score.musicxml import musicxml_bytes
 from mt3x.score.parts import Part, Score, make_score_notes
 from mt3x.tokens.decode import DecodeReport
+from mt3x.transcription.result import Transcription
 from tests.score.pieces import kern, mei
 
 NOTES = make_notes(np.arange(16) * 0.5, np.arange(16) * 0.5 + 0.45, [60, 62, 64, 65] * 4, 80, 40)

@@ -15,15 +15,15 @@ from mt3x.apps.cli import main
 from mt3x.apps.gin_files import GIN_DIRECTORIES
 from mt3x.apps.train import read_settings
 from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
+from mt3x.checkpoints import load_params
 from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
-from mt3x.runtime.adafactor import AdafactorConfig
-from mt3x.runtime.checkpoints import load_params
-from mt3x.runtime.frames.loss import FrameLossConfig
-from mt3x.runtime.models import resolve_model
-from mt3x.runtime.presets import PRESETS
-from mt3x.runtime.train_config import LossConfig, OptimizerConfig
 from mt3x.tokens.vocabulary import VocabularyConfig
+from mt3x.training.adafactor import AdafactorConfig
+from mt3x.training.config import LossConfig, OptimizerConfig
+from mt3x.training.frame_loss import FrameLossConfig
+from mt3x.transcription.models import resolve_model
+from mt3x.transcription.tokens.config import PRESETS
 
 ROOT = Path(mt3x.__file__).parents[1]
 

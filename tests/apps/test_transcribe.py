@@ -8,13 +8,13 @@ import mido
 import numpy as np
 import pytest
 
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps.cli import main
 from mt3x.audio.load import AudioError
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.decode import DecodeReport
+from mt3x.transcription.result import Transcription
 from tests.score.performances import play, waltz
 
 

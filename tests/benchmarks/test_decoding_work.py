@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from decoding_work import make_steps, watch
 
-from mt3x.runtime.engine import Engine
-from mt3x.runtime.segment import Segment
+from mt3x.transcription.segment import Segment
+from mt3x.transcription.tokens.engine import Engine
 
 pytestmark = pytest.mark.slow
 

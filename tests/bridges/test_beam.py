@@ -20,15 +20,15 @@ pytest.importorskip("apache_beam")
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-import mt3x.runtime.transcriber as transcriber_module
+import mt3x.transcription.transcriber as transcriber_module
 from mt3x.audio.load import AudioError, load_audio
 from mt3x.bridges import beam as bridge
 from mt3x.bridges.beam import Recording, Settings, runner_options, transcribe_corpus
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
-from mt3x.runtime.transcriber import Transcriber
-from mt3x.runtime.transcription import Transcription
 from mt3x.tokens.decode import DecodeReport
+from mt3x.transcription.result import Transcription
+from mt3x.transcription.transcriber import Transcriber
 
 RATE = 16000
 
@@ -373,7 +373,7 @@ def test_options_that_nobody_knows_are_refused():
 
 COUNTED = """
 import sys, time
-import mt3x.runtime.transcriber as transcriber
+import mt3x.transcription.transcriber as transcriber
 from mt3x.apps.cli import main
 read = transcriber.read_recordings
 def counted(recordings, *arguments):

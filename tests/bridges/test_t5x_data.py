@@ -15,9 +15,9 @@ from mt3x.data.seqio_tasks import GenericTokenVocabulary, TaskOptions
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import to_note_sequence
-from mt3x.runtime.presets import TranscriptionConfig
 from mt3x.tokens.codec import Event
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 CONFIG = TranscriptionConfig(granularity=Granularity.MIDI_CLASS)
 CODEC = build_codec(CONFIG.vocabulary)

@@ -28,11 +28,11 @@ from mt3x.data.stem_mixing import STEM_MIXING, example_mixing
 from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes, trim_overlapping_notes
-from mt3x.runtime.presets import TranscriptionConfig
-from mt3x.runtime.train import Feed, train
-from mt3x.runtime.train_config import TrainConfig
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+from mt3x.training.config import TrainConfig
+from mt3x.training.loop import Feed, train
+from mt3x.transcription.tokens.config import TranscriptionConfig
 
 CONFIG = PipelineConfig(
     batch_size=2,

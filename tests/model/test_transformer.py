@@ -18,7 +18,7 @@ from flax.traverse_util import flatten_dict
 from mt3x.model.config import SMALL, TINY, TransformerConfig
 from mt3x.model.layers import sinusoid_table
 from mt3x.model.transformer import Transformer, empty_cache, shift_right
-from mt3x.runtime.loss import token_loss
+from mt3x.training.token_loss import token_loss
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

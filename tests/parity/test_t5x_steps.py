@@ -2,7 +2,7 @@
 
 One batch, no dropout, Adafactor at 1e-3, the loss summed over tokens with a z-loss of 1e-4: what `mt3` ran
 under `t5x` on the tiny network. None of its arrays is large enough to be factored; those that are stand in
-`runtime/test_adafactor.py`.
+`training/test_adafactor.py`.
 """
 
 import json
@@ -13,11 +13,11 @@ import numpy as np
 import optax
 import pytest
 
+from mt3x.checkpoints import flatten, read_t5x, unflatten
 from mt3x.model.config import TINY
 from mt3x.model.transformer import Transformer
-from mt3x.runtime.adafactor import AdafactorConfig, adafactor, t5x_param_states
-from mt3x.runtime.checkpoints import flatten, read_t5x, unflatten
-from mt3x.runtime.loss import token_loss
+from mt3x.training.adafactor import AdafactorConfig, adafactor, t5x_param_states
+from mt3x.training.token_loss import token_loss
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

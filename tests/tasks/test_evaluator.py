@@ -12,8 +12,8 @@ from mt3x.data.records import Records
 from mt3x.data.seqio_evaluation import UnchangedExamples, evaluation_tasks, read_recordings
 from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
 from mt3x.metrics.instruments import mean_scores
-from mt3x.runtime.evaluate import Piece, make_predict_fn, piece_scores
-from mt3x.runtime.transcriber import Transcriber
+from mt3x.training.evaluation import Piece, make_predict_fn, piece_scores
+from mt3x.transcription.transcriber import Transcriber
 
 TASK = "guitarset_notes_ties_vb1_validation"
 

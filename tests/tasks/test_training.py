@@ -15,8 +15,8 @@ from mt3x.audio.logmel import SpectrogramConfig, log_mel
 from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
 from mt3x.model.config import TINY
 from mt3x.model.transformer import Transformer, shift_right
-from mt3x.runtime.loss import token_loss
 from mt3x.tokens.vocabulary import num_embeddings
+from mt3x.training.token_loss import token_loss
 
 BATCH, FRAMES, TARGETS = 2, 32, 128
 LENGTHS = {"inputs": FRAMES, "targets": TARGETS}

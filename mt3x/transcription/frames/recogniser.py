@@ -1,0 +1,121 @@
+"""Segments of samples in, what the frame recogniser predicts of them out, in order.
+
+Segments of one recording or of many go through the network in batches.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mt3x.audio.logfrequency import DETUNINGS, FilterBank, make_filter_bank
+from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.frames.network import detect
+from mt3x.transcription.mesh import SEGMENTS, share_segments
+from mt3x.transcription.segment import Segment
+
+CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 128
+"""Segments that go through the network together by default."""
+
+
+class FramePredictions(NamedTuple):
+    """What is predicted of one segment, or of a batch [B, ...] of them: probabilities, not decisions.
+
+    Attributes:
+      onset: float32 [Q], pitch frames from the segment's start, of the onset candidates; row: int32 [Q].
+      probability: float32 [Q], of an onset in the roll; 0 for an empty place. is_note: float32 [Q], of a
+        note.
+      programs: float32 [Q, 128], logits; velocity: float32 [Q], 0 to 127.
+      active, offset: float32 [F, 88], of a note that sounds, and that ends.
+      cents: float32 [T, 88], how far from its pitch a note sounds.
+      drums: float32 [2 F, 47], of hits.
+    """
+
+    onset: Any
+    row: Any
+    probability: Any
+    is_note: Any
+    programs: Any
+    velocity: Any
+    active: Any
+    offset: Any
+    cents: Any
+    drums: Any
+
+
+def predict(
+    config: FrameConfig, params: Any, bank: FilterBank, samples: jax.Array, detuning: jax.Array
+) -> FramePredictions:
+    """Predictions of segments float32 [B, N], each read with the bank's filters number `detuning` [B]."""
+    detected = detect(config, params, bank, samples, detuning)
+    candidates, classified = detected.candidates, detected.classified
+    return FramePredictions(
+        onset=candidates.onset,
+        row=candidates.row,
+        probability=jax.nn.sigmoid(candidates.logit),
+        is_note=jax.nn.sigmoid(classified.is_note),
+        programs=classified.programs,
+        velocity=127 * jax.nn.sigmoid(classified.velocity),
+        active=jax.nn.sigmoid(detected.rolls.active),
+        offset=jax.nn.sigmoid(detected.rolls.offset),
+        cents=detected.rolls.cents,
+        drums=jax.nn.sigmoid(detected.drums),
+    )
+
+
+class FrameRecogniser:
+    """Runs the network over segments.
+
+    Attributes:
+      batch_size: how many segments go through it together at most.
+      num_devices: how many devices share each batch.
+    """
+
+    def __init__(self, config: FrameConfig, params: Mapping[str, Any], batch_size: int | None = None):
+        """Puts the weights where the network runs.
+
+        Args:
+          batch_size: as many of this process's devices as divide it share them. With 1, a segment is done
+            before the next one is read. None: what suits the device.
+
+        Raises:
+          ValueError: batch_size is less than 1.
+        """
+        self.batch_size, mesh = share_segments(batch_size, CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE)
+        self.num_devices = mesh.size
+        self._split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((SEGMENTS,), ()))
+        self._params, self._bank = jax.device_put((dict(params), make_filter_bank(config.spectra)), whole)
+        # Each device keeps to its share: XLA would gather the whole batch for a Fourier transform.
+        each = jax.shard_map(
+            functools.partial(predict, config),
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec(SEGMENTS), PartitionSpec(SEGMENTS)),
+            out_specs=PartitionSpec(SEGMENTS),
+            check_vma=False,  # it would refuse the recurrence, which starts from constants
+        )
+        self._predict = jax.jit(each)
+
+    def recognise(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, FramePredictions | None]]:
+        """Each segment with what is predicted of it, NumPy arrays without the batch's axis; in order.
+
+        A silent segment is not shown to the network: None. No more than a batch is read ahead.
+        """
+        source = iter(segments)
+        while batch := list(itertools.islice(source, self.batch_size)):
+            sounding = [segment for segment in batch if not segment.is_silent]
+            found = iter(self._predictions(sounding) if sounding else ())
+            yield from ((segment, None if segment.is_silent else next(found)) for segment in batch)
+
+    def _predictions(self, segments: list[Segment]) -> Iterator[FramePredictions]:
+        # Copies of a real segment fill the batch: one shape, one compilation.
+        filled = segments + segments[-1:] * (self.batch_size - len(segments))
+        samples = np.stack([segment.samples for segment in filled])  # [B, N]
+        tunings = np.array([segment.tuning_cents for segment in filled])
+        detuning = np.argmin(np.abs(tunings[:, None] - np.array(DETUNINGS)[None]), axis=1).astype(np.int32)
+        predicted = self._predict(self._params, self._bank, *jax.device_put((samples, detuning), self._split))
+        arrays: Any = jax.tree.map(np.asarray, predicted)
+        return (jax.tree.map(lambda x, row=row: x[row], arrays) for row in range(len(segments)))

@@ -1,0 +1,144 @@
+"""What a model that writes tokens needs beside its weights: front end, vocabulary, tokens, sizes, search.
+
+A `TranscriptionConfig` is stored as `config.json` beside the weights; Google's released checkpoints, which
+carry none, are covered by the presets `mt3` and `ismir2021`.
+
+Source: MT3's `gin/{mt3,ismir2021}.gin`, `gin/model.gin` and `InferenceModel` of its notebook.
+"""
+
+import dataclasses
+import json
+from typing import Any, Literal, cast, get_args
+
+from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.model.config import SMALL, TransformerConfig
+from mt3x.music.instruments import DRUMS, Granularity
+from mt3x.tokens.spec import NoteSpec
+from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
+
+SearchName = Literal["greedy", "grammar", "beam"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TranscriptionConfig:
+    """Everything beside the weights that turns samples into notes.
+
+    Attributes:
+      segment_frames: frames that the network reads at once.
+      max_target_length: tokens that it may write for one segment, the end token included.
+      search: `greedy`; `grammar` for greedy among what the tokens' grammar allows
+        (`transcription.tokens.grammar`); or `beam` for T5X's beam search with `beam_size` beams (1 is not
+        greedy there).
+      merge_restrikes_seconds: a note struck again within this time is taken as the same note; 0 switches it
+        off.
+      instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
+    """
+
+    spectrogram: SpectrogramConfig = SpectrogramConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    spec: NoteSpec = NoteSpec.NOTES_WITH_TIES
+    granularity: Granularity = Granularity.FULL
+    network: TransformerConfig = SMALL
+    segment_frames: int = 256
+    max_target_length: int = 1024
+    search: SearchName = "greedy"
+    beam_size: int = 1
+    merge_restrikes_seconds: float = 0.0
+    instruments: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        for name in ("segment_frames", "max_target_length", "beam_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.merge_restrikes_seconds >= 0:
+            raise ValueError(
+                f"merge_restrikes_seconds is {self.merge_restrikes_seconds}; it must be 0 or more, and 0 "
+                "merges nothing"
+            )
+        for instrument in self.instruments:
+            if not 0 <= instrument <= DRUMS:
+                raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
+        if self.search not in get_args(SearchName):
+            raise ValueError(f"search is {self.search!r}; choose one of {', '.join(get_args(SearchName))}")
+        rows = num_embeddings(vocabulary_from_codec(build_codec(self.vocabulary)))
+        if self.network.vocab_size != rows:
+            raise ValueError(
+                f"the network has {self.network.vocab_size} token embeddings, but its vocabulary needs "
+                f"{rows}; set network.vocab_size to {rows}, or vocabulary to that of the weights"
+            )
+
+    @property
+    def programs(self) -> tuple[int, ...]:
+        """The programs that may play; () where only drums do."""
+        return tuple(p for p in self.instruments or range(DRUMS) if p != DRUMS)
+
+    @property
+    def has_drums(self) -> bool:
+        """Whether drums may play."""
+        return not self.instruments or DRUMS in self.instruments
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of what the network reads."""
+        return self.spectrogram.sample_rate
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames in a second."""
+        return self.spectrogram.frames_per_second
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples of one full segment."""
+        return self.segment_frames * self.spectrogram.hop_width
+
+    @property
+    def segment_seconds(self) -> float:
+        """Seconds of one full segment."""
+        return self.segment_samples / self.spectrogram.sample_rate
+
+    def to_json(self) -> str:
+        """The configuration as JSON text; `from_json` reads it back to an equal value."""
+        return json.dumps(dataclasses.asdict(self), indent=2, default=lambda value: value.value) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "config") -> "TranscriptionConfig":
+        """The configuration written by `to_json`. Fields that are absent keep their defaults.
+
+        Raises:
+          ValueError: `text` is not a JSON object, or names a field or a choice that does not exist; the
+            message opens with `source`.
+        """
+        try:
+            return cast(TranscriptionConfig, _from_fields(cls, json.loads(text)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source}: {error}") from error
+
+
+def _from_fields(kind: type, values: Any) -> Any:
+    """A dataclass, enum or plain value of type `kind` from what JSON holds for it."""
+    if not dataclasses.is_dataclass(kind):
+        return kind(values) if kind in (NoteSpec, Granularity) else values
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object with the fields of {kind.__name__}, got {values!r}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(fields)}")
+    arguments = {}
+    for name, value in values.items():
+        value = tuple(value) if isinstance(value, list) else value
+        arguments[name] = _from_fields(cast(type, fields[name].type), value)
+    return kind(**arguments)
+
+
+PRESETS = {
+    "mt3": TranscriptionConfig(search="beam"),
+    "ismir2021": TranscriptionConfig(
+        vocabulary=VocabularyConfig(num_velocity_bins=127),
+        spec=NoteSpec.NOTES,
+        network=dataclasses.replace(SMALL, vocab_size=1664),
+        segment_frames=512,
+        search="beam",
+    ),
+}
