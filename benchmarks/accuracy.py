@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from clips import clips_entry, first_note, read_clips, score_clip, table_rows
 
-from mt3x.data.scores import load_scores
-from mt3x.data.test_pieces import select_test_pieces
-from mt3x.data.test_sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS, read_manifest, write_test_set
+from mt3x.data.eval_sets.pieces import select_test_pieces
+from mt3x.data.eval_sets.sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS, read_manifest, write_test_set
+from mt3x.data.synthetic.scores import load_scores
 from mt3x.metrics.instruments import multi_onset_scores
 from mt3x.metrics.report import Decoding, report
 from mt3x.metrics.summary import summarize

@@ -32,7 +32,7 @@ from jax.experimental import io_callback
 from step_costs import training_flops
 
 from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
-from mt3x.data.random_music import RandomMusicSettings, draw_random_music
+from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.model.policies import Choice, Greedy, Policy
 from mt3x.tokens.vocabulary import EOS_ID

@@ -33,12 +33,12 @@ import numpy as np
 from step_costs import training_flops
 from tokenization import HOP_SAMPLES, TIES, best_seconds, index, time_mt3
 
-from mt3x.data.build import build
-from mt3x.data.grain_pipeline import PipelineConfig, open_pipeline
-from mt3x.data.pitch_shift import PitchShiftConfig
-from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Report, Stem
-from mt3x.data.records import Records
-from mt3x.data.stem_mixing import STEM_MIXING
+from mt3x.data.pipeline.grain_pipeline import PipelineConfig, open_pipeline
+from mt3x.data.pipeline.pitch_shift import PitchShiftConfig
+from mt3x.data.pipeline.stem_mixing import STEM_MIXING
+from mt3x.data.records.array_records import Records
+from mt3x.data.records.build import build
+from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Report, Stem
 from mt3x.model.config import SMALL
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 from mt3x.music.timegrid import num_frames

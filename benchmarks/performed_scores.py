@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.data.drums import HIT_SECONDS, draw_drum_pattern
-from mt3x.data.scores import Score, read_score
+from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
+from mt3x.data.synthetic.scores import Score, read_score
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
 
 _SIGNATURE = re.compile(r"<beats>\s*(\d+)\s*</beats>\s*<beat-type>\s*(\d+)")

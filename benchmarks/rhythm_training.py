@@ -3,8 +3,8 @@
     python benchmarks/rhythm_training.py SCORES_FOLDER OUT.npz [--minutes 45]
 
 SCORES_FOLDER holds .mxl scores (OpenScore Lieder and String Quartets, CC0); held-out pieces
-(`mt3x.data.scores.is_held_out`) are left out. Of every batch `NEW` performances are new, the others are
-drawn again from before. A share of `EXERCISES` of the new ones are no music but exercises, without which
+(`mt3x.data.synthetic.scores.is_held_out`) are left out. Of every batch `NEW` performances are new, the others
+are drawn again from before. A share of `EXERCISES` of the new ones are no music but exercises, without which
 simple tunes are read at half their tempo; of `SINGLE_PARTS` one part alone is left. The learning rate falls
 with the time used, so that a run ends when its minutes do. Needs optax.
 
@@ -27,7 +27,7 @@ import numpy as np
 import optax
 from performed_scores import MetricalScore, Performance, draw_exercise, perform, read_metrical_scores
 
-from mt3x.data.scores import is_held_out
+from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits, event_features
 from mt3x.score.beat_salience import onset_events
 

@@ -4,8 +4,8 @@
     python benchmarks/spelling.py --openscore spelled.npz
 
 The first scores the ASAP scores (`.npz` with a note array `na`), the second the held-out pieces of an archive
-of `mt3x.data.spelled_scores`. With `--ps13 FILE`, partitura's ps13s1 and its key estimation are scored beside
-it; they take minutes, and FILE keeps their results.
+of `mt3x.data.spelling.scores`. With `--ps13 FILE`, partitura's ps13s1 and its key estimation are scored
+beside it; they take minutes, and FILE keeps their results.
 
 Exact: the share of notes with the score's name. Forgiven: the same, after a shift of the whole piece by 0 or
 +-12 on the line of fifths, whichever is best (so that a piece in G flat written in F sharp counts as right).
@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.data.scores import is_held_out
-from mt3x.data.spelled_scores import load_spelled_scores
+from mt3x.data.spelling.scores import load_spelled_scores
+from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.partitura_import import import_partitura
 from mt3x.score.spelling import positions_of, shipped_model, spell
 from mt3x.score.spelling_answers import SpellingModel

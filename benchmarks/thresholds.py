@@ -31,7 +31,7 @@ from clips import Kind, read_clips
 from mt3x.audio.load import load_audio
 from mt3x.audio.segments import iter_segments
 from mt3x.audio.tuning import TuningTracker
-from mt3x.data.played_examples import PlayedConfig, open_played_examples
+from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_examples
 from mt3x.metrics.notes import count_matches, match_notes
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig, Thresholds

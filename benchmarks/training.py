@@ -38,7 +38,7 @@ from step_costs import moved_bytes, parameter_count, training_flops
 from training_batches import Batches, Example, batch_of, draw_examples, make_batch, padding_policies
 
 from mt3x.audio.logmel import log_mel
-from mt3x.data.augmentation import make_prepare
+from mt3x.data.pipeline.augmentation import make_prepare
 from mt3x.model.config import ATTENTIONS, DTYPES
 from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.training.adafactor import AdafactorConfig

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mt3x.data.grain_pipeline import notes_to_write
-from mt3x.data.random_music import RandomMusicSettings, draw_random_music
+from mt3x.data.pipeline.grain_pipeline import notes_to_write
+from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.tokens.encode import encode_segment
 from mt3x.tokens.vocabulary import EOS_ID, build_codec, vocabulary_from_codec
 from mt3x.transcription.tokens.config import TranscriptionConfig
@@ -63,8 +63,8 @@ def padding_policies(examples: list[Example], size: int, lengths: Sequence[int])
 
     by_length = sorted(examples, key=lambda example: len(example.targets))
     return {
-        "sorted pools": cut(by_length, lengths),  # as data.batches
-        "as drawn": cut(examples, lengths),  # as data.grain_pipeline
+        "sorted pools": cut(by_length, lengths),  # as data.pipeline.batches
+        "as drawn": cut(examples, lengths),  # as data.pipeline.grain_pipeline
         "all at the longest": cut(examples, lengths[-1:]),  # as T5X
     }
 

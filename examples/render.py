@@ -3,8 +3,8 @@
     python examples/render.py lc5004731.mxl
 
 The score is number 5004731 of the OpenScore Lieder corpus (CC0); training leaves it out
-(`mt3x.data.scores.is_held_out`), as it does the soundfont, TimGM6mb. Writes `das_wandern.flac` and, as the
-reference, `das_wandern.score.mid` beside this file.
+(`mt3x.data.synthetic.scores.is_held_out`), as it does the soundfont, TimGM6mb. Writes `das_wandern.flac` and,
+as the reference, `das_wandern.score.mid` beside this file.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer
-from mt3x.data.scores import is_held_out, read_score
+from mt3x.data.synthetic.scores import is_held_out, read_score
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 

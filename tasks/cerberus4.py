@@ -5,8 +5,8 @@ How many examples MT3's files hold was never told: the numbers here follow from 
 MT3's files.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SUBSETS,
     DatasetConfig,
     Split,

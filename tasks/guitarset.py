@@ -4,8 +4,8 @@ Split as MT3: of each style, progressions 1 and 2 train, 3 validates. Each excer
 microphone and as the pickups heard it.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

@@ -3,8 +3,8 @@
 Splits are the release's. The subsets hold as large a share of our records as of MT3's files.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SUBSETS,
     MT3_VOCABULARY,
     DatasetConfig,

@@ -7,8 +7,8 @@ seqio.get_mixture_or_task("my_band_notes_ties_vb1_train")
 
 import dataclasses
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

@@ -10,7 +10,7 @@ import functools
 
 import seqio  # pyright: ignore[reportMissingImports]
 
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.tasks import (
     MULTI_INSTRUMENT_VOCABULARY,
     TaskOptions,
     replace_mixture,

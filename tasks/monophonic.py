@@ -4,8 +4,8 @@ The kind of data that MT3 was pretrained on for its release of ISMIR 2022, whose
 Records hold the mixes; where they hold lines alone, `TaskOptions.max_examples_per_mix` mixes them.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

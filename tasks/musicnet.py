@@ -3,8 +3,8 @@
 Split as MT3: lists of 15 recordings to validate and 15 to test, the other 300 train.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

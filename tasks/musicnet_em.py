@@ -3,8 +3,8 @@
 Split as MusicNet in MT3; 7 of the 300 training recordings have no refined labels.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

@@ -1,7 +1,7 @@
 """OpenScore songs and string quartets, played from their scores and rendered (scores CC0 1.0); not in MT3."""
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

@@ -24,7 +24,7 @@ from mt3x.tasks import (
     urmp,
 )
 
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 DATASETS = (
     maestrov1,

@@ -3,8 +3,8 @@
 Split as MT3: pieces 1, 2, 12, 13, 24, 25, 31, 38 and 39 validate, the others train.
 """
 
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     EVAL_ON_SPLITS,
     DatasetConfig,
     Split,

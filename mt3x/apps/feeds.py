@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.audio.synthesis import find_soundfont
-from mt3x.data.augmentation import AugmentationConfig, make_prepare
-from mt3x.data.batches import BatchConfig, DrawnBatches
-from mt3x.data.examples import ExampleConfig, open_example_maker
-from mt3x.data.grain_pipeline import PipelineConfig, open_pipeline
-from mt3x.data.played_examples import PlayedConfig, open_played_examples
-from mt3x.data.recordings import SAMPLE_RATE
-from mt3x.data.records import Records
-from mt3x.data.sound import note_bank_sound, rendered_sound
-from mt3x.data.stem_mixing import example_mixing
+from mt3x.data.pipeline.augmentation import AugmentationConfig, make_prepare
+from mt3x.data.pipeline.batches import BatchConfig, DrawnBatches
+from mt3x.data.pipeline.grain_pipeline import PipelineConfig, open_pipeline
+from mt3x.data.pipeline.sound import note_bank_sound, rendered_sound
+from mt3x.data.pipeline.stem_mixing import example_mixing
+from mt3x.data.records.array_records import Records
+from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.data.synthetic.examples import ExampleConfig, open_example_maker
+from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_examples
 from mt3x.synthesis.instruments import load_samples
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
@@ -341,8 +341,8 @@ class SeqioTask:
             the processes.
         """
         model = _token_config(model, "SeqioTask", "BuiltDatasets")
-        from mt3x.data.seqio_feed import SeqioBatches
-        from mt3x.data.seqio_tasks import FrontEnd, TaskOptions, task_name
+        from mt3x.data.seqio.feed import SeqioBatches
+        from mt3x.data.seqio.tasks import FrontEnd, TaskOptions, task_name
         from mt3x.tasks import registered
 
         process, processes = _divide(self.batch_size)

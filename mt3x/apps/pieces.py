@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mt3x.data.recordings import SAMPLE_RATE
-from mt3x.data.records import Example, Records
+from mt3x.data.records.array_records import Example, Records
+from mt3x.data.records.recordings import SAMPLE_RATE
 from mt3x.training.evaluation import Piece
 
 
@@ -85,8 +85,8 @@ class TaskPieces:
           ValueError: no such task is registered, or it is not for evaluation.
           ImportError: seqio is not installed.
         """
-        from mt3x.data.seqio_evaluation import evaluation_tasks
-        from mt3x.data.seqio_tasks import TaskOptions
+        from mt3x.data.seqio.evaluation import evaluation_tasks
+        from mt3x.data.seqio.tasks import TaskOptions
         from mt3x.tasks import registered
 
         registered.register(TaskOptions(data_dir=self.data_dir))
@@ -94,7 +94,7 @@ class TaskPieces:
 
     def pieces(self, task: str, first: int = 0, step: int = 1) -> Iterator[Piece]:
         """Pieces `first`, `first + step`, ... of a task; the others are read, too, and passed over."""
-        from mt3x.data.seqio_evaluation import read_recordings
+        from mt3x.data.seqio.evaluation import read_recordings
 
         recordings = read_recordings(task.removesuffix(f"-{self.split}"), self.split)
         return map(_piece, itertools.islice(recordings, first, None, step))

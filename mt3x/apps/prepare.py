@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare_scores(args: argparse.Namespace) -> int:
-    from mt3x.data.scores import pack_scores
+    from mt3x.data.synthetic.scores import pack_scores
 
     paths = sorted(path for path in args.source.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
@@ -109,7 +109,7 @@ def _prepare_scores(args: argparse.Namespace) -> int:
 
 
 def _prepare_bands(args: argparse.Namespace) -> int:
-    from mt3x.data.bands import pack_bands
+    from mt3x.data.synthetic.bands import pack_bands
 
     report = pack_bands(args.grooves, args.sheets, args.output)
     print(
@@ -148,9 +148,9 @@ def _prepare_samples(args: argparse.Namespace) -> int:
 
 
 def _prepare_records(args: argparse.Namespace) -> int:
-    from mt3x.data.build import build
     from mt3x.data.datasets import make_reader
-    from mt3x.data.records import MANIFEST_FILE
+    from mt3x.data.records.array_records import MANIFEST_FILE
+    from mt3x.data.records.build import build
 
     reader = make_reader(args.kind, **_parse_options(args.options))
     with Progress(args.kind, sys.stderr) as progress:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mt3x.apps.prepare import SUFFIXES
 from mt3x.apps.progress import Progress
-from mt3x.data.test_sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS
+from mt3x.data.eval_sets.sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,8 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """0 when all sets are written, 2 where scores, soundfont or synthesizer are missing or wrong."""
-    from mt3x.data.test_pieces import select_test_pieces
-    from mt3x.data.test_sets import write_test_set
+    from mt3x.data.eval_sets.pieces import select_test_pieces
+    from mt3x.data.eval_sets.sets import write_test_set
 
     try:
         scores = select_test_pieces(_read_scores(args.scores))
@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _read_scores(path: Path):
     """The scores of a packed file, or those of a folder that are test pieces."""
-    from mt3x.data.scores import load_scores, read_score, score_name
-    from mt3x.data.test_pieces import TEST_PIECES
+    from mt3x.data.eval_sets.pieces import TEST_PIECES
+    from mt3x.data.synthetic.scores import load_scores, read_score, score_name
 
     if not path.is_dir():
         return load_scores(path)

@@ -168,14 +168,14 @@ def _register() -> Callable[..., Settings]:
     from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.audio.logfrequency import SpectraConfig
     from mt3x.audio.logmel import SpectrogramConfig
-    from mt3x.data.augmentation import AugmentationConfig
-    from mt3x.data.batches import BatchConfig
-    from mt3x.data.cut import SegmentSizes
-    from mt3x.data.examples import ExampleConfig
-    from mt3x.data.grain_pipeline import PipelineConfig
-    from mt3x.data.pitch_shift import PitchShiftConfig
-    from mt3x.data.played_examples import PlayedConfig
-    from mt3x.data.stem_mixing import MixConfig
+    from mt3x.data.pipeline.augmentation import AugmentationConfig
+    from mt3x.data.pipeline.batches import BatchConfig
+    from mt3x.data.pipeline.cut import SegmentSizes
+    from mt3x.data.pipeline.grain_pipeline import PipelineConfig
+    from mt3x.data.pipeline.pitch_shift import PitchShiftConfig
+    from mt3x.data.pipeline.stem_mixing import MixConfig
+    from mt3x.data.synthetic.examples import ExampleConfig
+    from mt3x.data.synthetic.played_examples import PlayedConfig
     from mt3x.model.config import TransformerConfig
     from mt3x.model.trunk import TrunkConfig
     from mt3x.music.instruments import Granularity

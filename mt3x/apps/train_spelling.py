@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from mt3x.apps import gin_files
 
 if TYPE_CHECKING:
-    from mt3x.data.spelled_scores import SpelledScore
-    from mt3x.data.spelling_batches import SpellingVariation
+    from mt3x.data.spelling.batches import SpellingVariation
+    from mt3x.data.spelling.scores import SpelledScore
     from mt3x.score.graph import ScoreGraph
     from mt3x.score.graph_spelling import GraphSpellingConfig
     from mt3x.score.spelling_network import SpellingConfig
@@ -111,7 +111,7 @@ class GraphSettings:
 @functools.cache
 def _register() -> dict[str, tuple[Callable[..., Any], Callable[[Any], None]]]:
     """Tells gin what it may set; returns by name what makes the settings, and what trains by them."""
-    from mt3x.data.spelling_batches import SpellingVariation
+    from mt3x.data.spelling.batches import SpellingVariation
     from mt3x.score.graph_spelling import GraphSpellingConfig
     from mt3x.score.spelling_network import SpellingConfig
     from mt3x.training.score_models.run import SpellingTraining
@@ -153,7 +153,7 @@ def train_from(settings: Settings) -> None:
       ValueError: a score can't be read, or there is none to train on or to hold out.
       FloatingPointError: the loss is not finite.
     """
-    from mt3x.data.spelling_batches import PLAIN, SpellingBatches
+    from mt3x.data.spelling.batches import PLAIN, SpellingBatches
     from mt3x.training.score_models.spelling import train_spelling
 
     directory = Path(settings.model_dir)
@@ -177,7 +177,7 @@ def train_graphs_from(settings: GraphSettings) -> None:
       ValueError: as `train_from`, or numbers that `MuseNeighborLoader` refuses.
       FloatingPointError: the loss is not finite.
     """
-    from mt3x.data.spelling_graphs import graphs_in_many_keys, spelled_graph
+    from mt3x.data.spelling.graphs import graphs_in_many_keys, spelled_graph
     from mt3x.score.sampling import MuseNeighborLoader
     from mt3x.training.score_models.graph_spelling import train_graph_spelling
 
@@ -203,7 +203,7 @@ def train_graphs_from(settings: GraphSettings) -> None:
 
 def _split_scores(scores: str, directory: Path) -> "tuple[list[SpelledScore], list[SpelledScore]]":
     """Scores to learn from, and held-out ones."""
-    from mt3x.data.scores import is_held_out
+    from mt3x.data.synthetic.scores import is_held_out
 
     found = _spelled_scores(Path(scores), directory)
     learned = [score for score in found if not is_held_out(score.name)]
@@ -211,7 +211,7 @@ def _split_scores(scores: str, directory: Path) -> "tuple[list[SpelledScore], li
 
 
 def _spelled_scores(scores: Path, directory: Path) -> "list[SpelledScore]":
-    from mt3x.data.spelled_scores import load_spelled_scores, read_spelled_score, save_spelled_scores
+    from mt3x.data.spelling.scores import load_spelled_scores, read_spelled_score, save_spelled_scores
 
     if not scores.is_dir():
         return load_spelled_scores(scores)

@@ -29,7 +29,7 @@ from t5x import decoding, gin_utils, models  # pyright: ignore[reportMissingImpo
 
 from mt3x.bridges.t5x_data import ContinuousInputsEncDecFeatureConverter
 from mt3x.checkpoints import CONFIG_FILE
-from mt3x.data.seqio_tasks import GenericTokenVocabulary
+from mt3x.data.seqio.tasks import GenericTokenVocabulary
 from mt3x.model.axes import parameter_axes
 from mt3x.model.layers import KeyValues
 from mt3x.model.transformer import Transformer, empty_cache

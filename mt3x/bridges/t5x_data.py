@@ -15,8 +15,8 @@ import numpy as np
 import seqio  # pyright: ignore[reportMissingImports]
 import tensorflow as tf  # pyright: ignore[reportMissingImports]
 
-from mt3x.data.seqio_evaluation import postprocess, transcription_metrics
-from mt3x.data.seqio_tasks import TaskOptions, construct_task_name
+from mt3x.data.seqio.evaluation import postprocess, transcription_metrics
+from mt3x.data.seqio.tasks import TaskOptions, construct_task_name
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.vocabulary import build_codec

@@ -11,9 +11,9 @@ from mt3x.apps import infer
 from mt3x.apps.cli import main
 from mt3x.apps.gin_files import GIN_DIRECTORIES
 from mt3x.apps.pieces import BuiltPieces
-from mt3x.data.build import build
-from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
-from mt3x.data.records import Records
+from mt3x.data.records.array_records import Records
+from mt3x.data.records.build import build
+from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.music.notes import make_notes
 from mt3x.transcription import mesh
 from mt3x.transcription.result import note_objects

@@ -9,14 +9,14 @@ import soundfile
 
 from mt3x.apps.cli import main
 from mt3x.audio.notebank import load_note_bank
-from mt3x.data.bands import load_bands
 from mt3x.data.datasets import READERS
-from mt3x.data.records import Records
-from mt3x.data.scores import load_scores
+from mt3x.data.records.array_records import Records
+from mt3x.data.synthetic.bands import load_bands
+from mt3x.data.synthetic.scores import load_scores
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
 from mt3x.synthesis.instruments import load_samples
-from tests.data.band_folders import write_grooves, write_sheets
+from tests.data.synthetic.band_folders import write_grooves, write_sheets
 
 SCORE = """<?xml version="1.0"?>
 <score-partwise version="4.0">

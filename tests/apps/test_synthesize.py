@@ -7,8 +7,8 @@ import pytest
 
 from mt3x.apps.cli import main
 from mt3x.audio.synthesis import TEST_SOUNDFONT
-from mt3x.data.scores import SCORE_NOTE_DTYPE, Score, save_scores
-from mt3x.data.test_pieces import TEST_PIECES
+from mt3x.data.eval_sets.pieces import TEST_PIECES
+from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
 
 BEATS = 64
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mt3x.apps import train_spelling
-from mt3x.data.scores import is_held_out
+from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.graph_spelling import GraphSpellingModel
 
 SCALE = "".join(

@@ -11,7 +11,7 @@ from mt3x.bridges.t5x_data import (
     registered_task_name,
     write_inferences_to_file,
 )
-from mt3x.data.seqio_tasks import GenericTokenVocabulary, TaskOptions
+from mt3x.data.seqio.tasks import GenericTokenVocabulary, TaskOptions
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import to_note_sequence

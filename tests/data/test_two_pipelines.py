@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import seqio
 
-from mt3x.data import seqio_sources, seqio_tasks
-from mt3x.data.cut import SegmentSizes, cut
-from mt3x.data.grain_pipeline import PipelineConfig, SegmentMaker, open_pipeline
-from mt3x.data.recordings import SAMPLE_RATE
-from mt3x.data.records import Example
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import (
+from mt3x.data.pipeline.cut import SegmentSizes, cut
+from mt3x.data.pipeline.grain_pipeline import PipelineConfig, SegmentMaker, open_pipeline
+from mt3x.data.records.array_records import Example
+from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.data.seqio import sources as seqio_sources
+from mt3x.data.seqio import tasks as seqio_tasks
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import (
     DatasetConfig,
     FrontEnd,
     InferEvalSplit,

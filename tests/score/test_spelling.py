@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mt3x.data.scores import is_held_out
-from mt3x.data.spelled_scores import load_spelled_scores
+from mt3x.data.spelling.scores import load_spelled_scores
+from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.spelling import LOWEST, Spelling, name_notes, positions_of, spell
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -4,10 +4,10 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from mt3x.data.records import Records
-from mt3x.data.seqio_evaluation import postprocess
-from mt3x.data.seqio_sources import Selection
-from mt3x.data.seqio_tasks import MAX_NUM_CACHED_FRAMES, FrontEnd
+from mt3x.data.records.array_records import Records
+from mt3x.data.seqio.evaluation import postprocess
+from mt3x.data.seqio.sources import Selection
+from mt3x.data.seqio.tasks import MAX_NUM_CACHED_FRAMES, FrontEnd
 from mt3x.music.noteseq import from_note_sequence
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.spec import NoteSpec

@@ -12,8 +12,8 @@ import mt3x
 if importlib.util.find_spec("mt3x.tasks") is None:  # run from the checkout, not installed
     mt3x.__path__.append(str(Path(__file__).parents[2]))
 
-from mt3x.data.build import build
-from mt3x.data.recordings import SAMPLE_RATE, Item, Recording, Stem
+from mt3x.data.records.build import build
+from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
 
 SPLITS = ("train", "validation", "test")

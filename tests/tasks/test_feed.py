@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from mt3x.tasks import slakh
 
-from mt3x.data.seqio_feed import SeqioBatches
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.seqio.feed import SeqioBatches
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 TASK = "slakh_notes_ties_vb1_train"
 LENGTHS = {"inputs": 32, "targets": 128}

@@ -4,7 +4,7 @@ import pytest
 import seqio
 from mt3x.tasks import mixtures, registered
 
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 LENGTHS = {"inputs": 32, "targets": 256}
 

@@ -7,7 +7,7 @@ import seqio
 import tensorflow as tf
 from mt3x.tasks import cerberus4, maestrov3, registered
 
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import to_note_sequence
 from mt3x.tokens.decode import decode_segments

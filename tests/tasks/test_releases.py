@@ -6,9 +6,9 @@ import pytest
 import seqio
 from mt3x.tasks import registered
 
-from mt3x.data.build import build
 from mt3x.data.datasets import READERS, make_reader
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.records.build import build
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 from tests.data.datasets import releases_slakh
 from tests.data.datasets.test_readers import OPTIONS, RELEASES
 from tests.tasks.conformance import assert_evaluation_task_conforms, assert_train_task_conforms, select

@@ -12,7 +12,7 @@ import seqio
 from mt3x.tasks import registered
 
 from mt3x.audio.logmel import SpectrogramConfig, log_mel
-from mt3x.data.seqio_tasks import FrontEnd, TaskOptions
+from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 from mt3x.model.config import TINY
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.tokens.vocabulary import num_embeddings

@@ -6,7 +6,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from mt3x.data.recordings import Reader
+from mt3x.data.records.recordings import Reader
 
 
 @dataclasses.dataclass(frozen=True)

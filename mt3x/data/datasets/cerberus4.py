@@ -11,7 +11,7 @@ import itertools
 from pathlib import Path
 
 from mt3x.data.datasets.slakh_track import SPLITS, Instrument, list_stems, list_tracks, read_stems
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
 
 QUARTET = {
     "Bass": Instrument("bass", 32, False),

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.data.datasets.reading import check_folder, has_all, parse_numbers, read_mix, read_text
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.music.notes import make_notes
 
 NUM_EXCERPTS = 360

@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from mt3x.data.datasets.reading import check_folder, has_all, read_midi_notes, read_mix, read_table
-from mt3x.data.recordings import Item, Recording, Report
+from mt3x.data.records.recordings import Item, Recording, Report
 
 VERSIONS = (1, 3)
 PROGRAM = 0

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mt3x.data.datasets.reading import read_midi_notes, read_mix
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 MIDI_SUFFIXES = (".mid", ".midi")

@@ -16,10 +16,10 @@ import numpy as np
 
 from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS, Synthesizer
 from mt3x.data.datasets import rendered_scores
-from mt3x.data.orchestra import LAST_MELODIC_PROGRAM, fold_into_range, octaves_into_range
-from mt3x.data.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
-from mt3x.data.recordings import DataError, Item, Recording, Report
-from mt3x.data.scores import Score
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
+from mt3x.data.synthetic.orchestra import LAST_MELODIC_PROGRAM, fold_into_range, octaves_into_range
+from mt3x.data.synthetic.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
+from mt3x.data.synthetic.scores import Score
 from mt3x.music.notes import make_notes, sort_notes
 
 SAME_ONSET_SECONDS = 0.05

@@ -29,7 +29,7 @@ from mt3x.data.datasets.reading import (
     read_mix,
     read_table,
 )
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.music.notes import make_notes
 
 NUM_RECORDINGS = 330

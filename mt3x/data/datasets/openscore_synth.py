@@ -1,9 +1,9 @@
 """Scores, performed and rendered: training data whose notes are known exactly, from nothing but MusicXML.
 
-Each take of a score is an excerpt of `seconds`, performed by `data.performance` (tempo, instruments, timing,
-dynamics and pedal drawn at random) and rendered with one of the soundfonts, as a whole a little out of tune.
-Every instrument is a stem; the one example of a take sums them all. Test takes are rendered with a soundfont
-that training never hears.
+Each take of a score is an excerpt of `seconds`, performed by `data.synthetic.performance` (tempo,
+instruments, timing, dynamics and pedal drawn at random) and rendered with one of the soundfonts, as a whole a
+little out of tune. Every instrument is a stem; the one example of a take sums them all. Test takes are
+rendered with a soundfont that training never hears.
 
 Source: any scores; OpenScore's songs and string quartets (CC0 1.0) gave the data set its name. MT3 has
 nothing like it.
@@ -16,8 +16,8 @@ import numpy as np
 
 from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.data.datasets import rendered_scores
-from mt3x.data.performance import PerformanceSettings, draw_excerpt
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
+from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 
 _MOST_DRAWS = 20
 """An excerpt in which nothing sounds is drawn again, as often as this."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.audio.load import AudioError, load_audio
-from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
+from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
 from mt3x.music.midi import MidiError, read_midi_content
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
 

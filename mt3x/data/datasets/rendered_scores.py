@@ -1,8 +1,9 @@
 """What data sets that play scores share: which scores, in which split, and how a line of notes sounds.
 
 The source is a folder with MusicXML files at any depth (.mxl, .musicxml, .xml), or an archive that
-`mt3x prepare scores` made of one. Splits go by the score's name: held-out scores (`data.scores.is_held_out`,
-about 6 %) are the test split, and about one in twenty of the others, by a hash, the validation split.
+`mt3x prepare scores` made of one. Splits go by the score's name: held-out scores
+(`data.synthetic.scores.is_held_out`, about 6 %) are the test split, and about one in twenty of the others, by
+a hash, the validation split.
 
 An item is one take of one score; all that is drawn for it follows from the reader's seed and the item's id.
 """
@@ -15,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.audio.synthesis import SynthesisError, Synthesizer, find_soundfont
-from mt3x.data.recordings import SAMPLE_RATE, DataError, Item, Report, Stem
-from mt3x.data.scores import Score, is_held_out, load_scores, read_score, score_name
+from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Report, Stem
+from mt3x.data.synthetic.scores import Score, is_held_out, load_scores, read_score, score_name
 from mt3x.music.instruments import DRUMS_NAME, program_name
 
 SPLITS = ("train", "validation", "test")
@@ -110,7 +111,7 @@ def render_stem(synthesizer: Synthesizer, notes: np.ndarray, seconds: float, det
 
 def keep_sounding(synthesizer: Synthesizer, notes: np.ndarray) -> np.ndarray:
     """The notes that the soundfont has a sample for."""
-    from mt3x.data.sound import RenderedSound  # brings JAX, which listing items can do without
+    from mt3x.data.pipeline.sound import RenderedSound  # brings JAX, which listing items can do without
 
     return notes[RenderedSound(synthesizer, 0.0).sounding(notes)]
 

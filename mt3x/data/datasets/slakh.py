@@ -26,7 +26,7 @@ from mt3x.data.datasets.slakh_track import (
     list_tracks,
     read_stems,
 )
-from mt3x.data.recordings import DataError, Item, Recording, Report
+from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.music.instruments import slakh_class_to_program_and_is_drum
 
 MIXES_PER_SONG = 10

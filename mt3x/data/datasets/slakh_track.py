@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mt3x.data.datasets.reading import check_folder, clean_notes, has_all, read_audio, read_midi_notes
-from mt3x.data.recordings import DataError, Item, Report, Stem
+from mt3x.data.records.recordings import DataError, Item, Report, Stem
 
 SPLITS = ("train", "validation", "test")
 

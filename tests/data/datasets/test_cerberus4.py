@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.datasets.cerberus4 import Cerberus4
-from mt3x.data.recordings import DataError, Item
+from mt3x.data.records.recordings import DataError, Item
 from mt3x.music.notes import make_notes
 from tests.data.datasets.releases_slakh import BASS, DRUMS, GUITAR, PIANO, make_release, write_track
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.datasets.guitarset import GuitarSet
-from mt3x.data.recordings import DataError, check_recording
+from mt3x.data.records.recordings import DataError, check_recording
 from tests.data.datasets.releases_public import Problems, make_guitarset, write_jams
 
 FIRST = "annotation/00_BN1-129-Eb_comp.jams"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.datasets.maestro import Maestro
-from mt3x.data.recordings import DataError, Item, check_recording
+from mt3x.data.records.recordings import DataError, Item, check_recording
 from tests.data.datasets.releases_public import Problems, make_maestro, midi_note, write_midi, write_wav
 
 TRAIN = "2004/MIDI-Unprocessed_TRAIN_wav--1"

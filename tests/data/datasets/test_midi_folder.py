@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from mt3x.data.datasets.midi_folder import MidiFolder
-from mt3x.data.recordings import DataError, Item
+from mt3x.data.records.recordings import DataError, Item
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mt3x.data.datasets import rendered_scores
 from mt3x.data.datasets.monophonic import SAME_ONSET_SECONDS, Monophonic, reduce_to_line
-from mt3x.data.recordings import DataError, check_recording
+from mt3x.data.records.recordings import DataError, check_recording
 from mt3x.music.notes import make_notes
 from tests.data.datasets.releases_scores import OPTIONS, TEST, make_release
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mt3x.data.datasets.musicnet import INSTRUMENTS, TEST_IDS, VALIDATION_IDS, MusicNet, MusicNetEm
 from mt3x.data.datasets.reading import clean_notes
-from mt3x.data.recordings import DataError, Item, Recording, Stem, check_recording
+from mt3x.data.records.recordings import DataError, Item, Recording, Stem, check_recording
 from mt3x.music.instruments import program_name
 from mt3x.music.notes import make_notes
 from tests.data.datasets.releases_public import (

@@ -7,8 +7,8 @@ import pytest
 
 from mt3x.data.datasets import rendered_scores
 from mt3x.data.datasets.openscore_synth import OpenScoreSynth
-from mt3x.data.recordings import DataError, Item, check_recording
-from mt3x.data.scores import pack_scores
+from mt3x.data.records.recordings import DataError, Item, check_recording
+from mt3x.data.synthetic.scores import pack_scores
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from tests.data.datasets.releases_scores import OPTIONS, TEST, TRAIN, VALIDATION, make_release
 

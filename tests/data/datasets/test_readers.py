@@ -9,10 +9,10 @@ import shutil
 import numpy as np
 import pytest
 
-from mt3x.data.build import build
 from mt3x.data.datasets import READERS, make_reader
-from mt3x.data.recordings import DataError, check_recording
-from mt3x.data.records import Records
+from mt3x.data.records.array_records import Records
+from mt3x.data.records.build import build
+from mt3x.data.records.recordings import DataError, check_recording
 from tests.data.datasets import releases_public, releases_scores, releases_slakh
 from tests.data.datasets.test_midi_folder import make_release as make_midi_folder
 

@@ -16,7 +16,7 @@ from mt3x.data.datasets.reading import (
     read_table,
     read_text,
 )
-from mt3x.data.recordings import DataError, Item
+from mt3x.data.records.recordings import DataError, Item
 from mt3x.music.notes import empty_notes, make_notes
 from tests.data.datasets.releases_public import Problems, midi_note, midi_pedal, write_midi, write_wav
 

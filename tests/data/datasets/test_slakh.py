@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mt3x.audio.load import load_audio
 from mt3x.data.datasets.slakh import CLASSES, Slakh, random_subsets
-from mt3x.data.recordings import DataError, Item
+from mt3x.data.records.recordings import DataError, Item
 from mt3x.music.instruments import SLAKH_CLASSES, slakh_class_to_program_and_is_drum
 from mt3x.music.notes import make_notes
 from tests.data.datasets.releases_slakh import BASS, DRUMS, PIANO, TRACKS, make_release, write_track

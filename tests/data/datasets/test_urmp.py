@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.datasets.urmp import Urmp
-from mt3x.data.recordings import DataError, check_recording
+from mt3x.data.records.recordings import DataError, check_recording
 from tests.data.datasets.releases_public import Problems, make_urmp, write_urmp_piece
 
 JUPITER = "01_Jupiter_vn_vc"
