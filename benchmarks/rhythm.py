@@ -72,10 +72,10 @@ import numpy as np
 from performed_scores import MetricalScore, Performance, beats_of_bars, perform, read_metrical_scores
 
 from mt3x.data.synthetic.scores import is_held_out
-from mt3x.score.parts import Score
-from mt3x.score.quantise import quantise
-from mt3x.score.rhythm import Beats, track_beats
-from mt3x.score.voices import split_hands
+from mt3x.score.notation.voices import split_hands
+from mt3x.score.rhythm.beats import Beats, track_beats
+from mt3x.score.rhythm.quantise import quantise
+from mt3x.score.score import Score
 
 FRAMES_PER_SECOND = 50
 

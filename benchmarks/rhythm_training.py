@@ -1,4 +1,4 @@
-"""Trains the network of `mt3x.score.beat_network` on performances generated from scores.
+"""Trains the network of `mt3x.score.rhythm.beat_network` on performances generated from scores.
 
     python benchmarks/rhythm_training.py SCORES_FOLDER OUT.npz [--minutes 45]
 
@@ -28,8 +28,8 @@ import optax
 from performed_scores import MetricalScore, Performance, draw_exercise, perform, read_metrical_scores
 
 from mt3x.data.synthetic.scores import is_held_out
-from mt3x.score.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits, event_features
-from mt3x.score.beat_salience import onset_events
+from mt3x.score.rhythm.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits, event_features
+from mt3x.score.rhythm.beat_salience import onset_events
 
 EVENTS = 192
 SECONDS = 50.0

@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from mt3x.score.edges import note_edges
-from mt3x.score.graph import ScoreGraph, create_random_music_graph, create_score_graph
-from mt3x.score.sampling import MuseNeighborLoader
+from mt3x.score.graphs.edges import note_edges
+from mt3x.score.graphs.graph import ScoreGraph, create_random_music_graph, create_score_graph
+from mt3x.score.graphs.sampling import MuseNeighborLoader
 
 SEED = 2026
 SHORTEST, LONGEST, BAR_DIVS = 1, 20, 16

@@ -23,12 +23,12 @@ import numpy as np
 import optax
 from score_graphs import draw_piece
 
-from mt3x.score.graph import ScoreGraph
-from mt3x.score.graph_batch import GraphBatch
-from mt3x.score.labels import NUM_KEYS, NUM_SPELLINGS
-from mt3x.score.loss import spelling_loss
-from mt3x.score.network import PitchSpellingGNN
-from mt3x.score.sampling import MuseNeighborLoader
+from mt3x.score.graphs.batch import GraphBatch
+from mt3x.score.graphs.graph import ScoreGraph
+from mt3x.score.graphs.labels import NUM_KEYS, NUM_SPELLINGS
+from mt3x.score.graphs.networks.loss import spelling_loss
+from mt3x.score.graphs.networks.network import PitchSpellingGNN
+from mt3x.score.graphs.sampling import MuseNeighborLoader
 
 NUM_LAYERS, NEIGHBORS = 3, (3, 3, 3)
 QUOTED = {64: 157.0, 256: 972.0}

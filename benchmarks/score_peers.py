@@ -23,7 +23,7 @@ import score_graphs
 import score_networks
 import spelling
 
-from mt3x.score.spelling import shipped_model
+from mt3x.score.spelling.names import shipped_model
 
 NOTES, SAMPLING, HIDDEN, REGION = (
     [200, 1000, 5000, 20000],

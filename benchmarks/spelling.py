@@ -23,9 +23,9 @@ import numpy as np
 
 from mt3x.data.spelling.scores import load_spelled_scores
 from mt3x.data.synthetic.scores import is_held_out
-from mt3x.score.partitura_import import import_partitura
-from mt3x.score.spelling import positions_of, shipped_model, spell
-from mt3x.score.spelling_answers import SpellingModel
+from mt3x.score.io.partitura_import import import_partitura
+from mt3x.score.spelling.answers import SpellingModel
+from mt3x.score.spelling.names import positions_of, shipped_model, spell
 
 METRICS = ("exact", "forgiven", "key")
 QUOTED = {"exact": 85.9, "forgiven": 92.3, "key": 68.5}

@@ -23,7 +23,7 @@ from mt3x.apps.progress import Progress
 from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:
-    from mt3x.score.parts import Score
+    from mt3x.score.score import Score
 
 MIDI_SUFFIXES = (".mid", ".midi")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
@@ -124,7 +124,7 @@ def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
         return None
     if args.input.suffix.lower() in NOTATION_SUFFIXES:
         return _from_notation(args, suffix)
-    from mt3x.score.notation import Hints, notate
+    from mt3x.score.notation.writing import Hints, notate
 
     try:
         hints = Hints(args.time_signature, args.tempo, args.key)
@@ -139,8 +139,8 @@ def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     score = notate(notes, hints)
     if suffix == ".mid":
         return [_midi(score)]
-    from mt3x.score.musicxml import musicxml_bytes
-    from mt3x.score.rendering import render_pages
+    from mt3x.score.io.musicxml import musicxml_bytes
+    from mt3x.score.io.rendering import render_pages
 
     musicxml = musicxml_bytes(score, args.title, args.composer)
     if suffix in MUSICXML_SUFFIXES:
@@ -150,9 +150,9 @@ def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
 
 def _from_notation(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     """As `_contents`, of files that hold notation."""
-    from mt3x.score.abc_reading import abc_as_musicxml
-    from mt3x.score.musicxml_reading import musicxml_content, score_of_musicxml
-    from mt3x.score.rendering import render_midi, render_pages
+    from mt3x.score.io.abc_reading import abc_as_musicxml
+    from mt3x.score.io.musicxml_reading import musicxml_content, score_of_musicxml
+    from mt3x.score.io.rendering import render_midi, render_pages
 
     name, source = shown(args.input), args.input.suffix.lower()
     for option in ("title", "composer", "time_signature", "tempo", "key"):
@@ -200,13 +200,13 @@ def _apart(render: Callable[[bytes], _Rendered], notation: bytes, name: str) -> 
 
 
 def _packed(musicxml: bytes, suffix: str) -> bytes:
-    from mt3x.score.musicxml import compress_musicxml
+    from mt3x.score.io.musicxml import compress_musicxml
 
     return compress_musicxml(musicxml) if suffix == ".mxl" else musicxml
 
 
 def _drawn(pages: list[str], suffix: str) -> list[bytes]:
-    from mt3x.score.rendering import pdf_bytes, png_bytes
+    from mt3x.score.io.rendering import pdf_bytes, png_bytes
 
     if suffix == ".pdf":
         return [pdf_bytes(pages)]
@@ -215,7 +215,7 @@ def _drawn(pages: list[str], suffix: str) -> list[bytes]:
 
 def _midi(score: "Score") -> bytes:
     from mt3x.music.midi import midi_bytes
-    from mt3x.score.playing import played_notes, score_tempo_map
+    from mt3x.score.io.playing import played_notes, score_tempo_map
 
     return midi_bytes(played_notes(score), score_tempo_map(score))
 

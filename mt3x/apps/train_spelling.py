@@ -21,9 +21,9 @@ from mt3x.apps import gin_files
 if TYPE_CHECKING:
     from mt3x.data.spelling.batches import SpellingVariation
     from mt3x.data.spelling.scores import SpelledScore
-    from mt3x.score.graph import ScoreGraph
-    from mt3x.score.graph_spelling import GraphSpellingConfig
-    from mt3x.score.spelling_network import SpellingConfig
+    from mt3x.score.graphs.graph import ScoreGraph
+    from mt3x.score.spelling.graph_spelling import GraphSpellingConfig
+    from mt3x.score.spelling.network import SpellingConfig
     from mt3x.training.score_models.run import SpellingTraining
 
 ARCHIVE = "spelled.npz"
@@ -112,8 +112,8 @@ class GraphSettings:
 def _register() -> dict[str, tuple[Callable[..., Any], Callable[[Any], None]]]:
     """Tells gin what it may set; returns by name what makes the settings, and what trains by them."""
     from mt3x.data.spelling.batches import SpellingVariation
-    from mt3x.score.graph_spelling import GraphSpellingConfig
-    from mt3x.score.spelling_network import SpellingConfig
+    from mt3x.score.spelling.graph_spelling import GraphSpellingConfig
+    from mt3x.score.spelling.network import SpellingConfig
     from mt3x.training.score_models.run import SpellingTraining
 
     others = (SpellingConfig, SpellingTraining, SpellingVariation)
@@ -178,7 +178,7 @@ def train_graphs_from(settings: GraphSettings) -> None:
       FloatingPointError: the loss is not finite.
     """
     from mt3x.data.spelling.graphs import graphs_in_many_keys, spelled_graph
-    from mt3x.score.sampling import MuseNeighborLoader
+    from mt3x.score.graphs.sampling import MuseNeighborLoader
     from mt3x.training.score_models.graph_spelling import train_graph_spelling
 
     directory = Path(settings.model_dir)

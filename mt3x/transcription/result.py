@@ -60,8 +60,8 @@ class Transcription:
         """Writes the notes to a file, atomically; an existing one is replaced.
 
         The name's end says what: `.mid`, `.json`, `.csv`, or `.musicxml`, where they are written as a score
-        (`mt3x.score.notation.notate`). Bends go into `.mid`, for the pitch wheel (`mt3x.music.bends`), and
-        into `.json`.
+        (`mt3x.score.notation.writing.notate`). Bends go into `.mid`, for the pitch wheel
+        (`mt3x.music.bends`), and into `.json`.
 
         Args:
           beats: find the beats, and give `.mid` their tempos and time signatures, so that its bars lie where
@@ -213,7 +213,7 @@ def _to_midi(transcription: Transcription) -> bytes:
 
 
 def _to_midi_with_beats(transcription: Transcription) -> bytes:
-    from mt3x.score.rhythm import midi_tempo_map, track_beats
+    from mt3x.score.rhythm.beats import midi_tempo_map, track_beats
 
     notes = transcription.notes
     if not len(notes):
@@ -252,8 +252,8 @@ def _to_csv(transcription: Transcription) -> bytes:
 
 
 def _to_musicxml(transcription: Transcription) -> bytes:
-    from mt3x.score.musicxml import musicxml_bytes
-    from mt3x.score.notation import empty_score, notate
+    from mt3x.score.io.musicxml import musicxml_bytes
+    from mt3x.score.notation.writing import empty_score, notate
 
     return musicxml_bytes(notate(transcription.notes) if len(transcription.notes) else empty_score())
 

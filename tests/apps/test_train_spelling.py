@@ -7,7 +7,7 @@ import pytest
 
 from mt3x.apps import train_spelling
 from mt3x.data.synthetic.scores import is_held_out
-from mt3x.score.graph_spelling import GraphSpellingModel
+from mt3x.score.spelling.graph_spelling import GraphSpellingModel
 
 SCALE = "".join(
     f"<note><pitch><step>{step}</step><octave>4</octave></pitch><duration>1</duration></note>"

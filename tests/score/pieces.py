@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from mt3x.score.engraving import place_of
-from mt3x.score.parts import SCORE_NOTE_DTYPE, STEP_PITCH_CLASSES, Part, Score, sort_score_notes
+from mt3x.score.notation.engraving import place_of
+from mt3x.score.score import SCORE_NOTE_DTYPE, STEP_PITCH_CLASSES, Part, Score, sort_score_notes
 
 DIVS = 24
 

@@ -1,7 +1,7 @@
 """Notes of spelled scores with what surrounds them: what the spelling network learns from.
 
 Windows of scores are varied and their notes mixed. Transposing is no variation: what the network sees and
-says does not change with it (`mt3x.score.spelling_features`).
+says does not change with it (`mt3x.score.spelling.features`).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mt3x.data.spelling.scores import SpelledScore
-from mt3x.score.spelling_features import note_features
-from mt3x.score.spelling_network import degree_classes
+from mt3x.score.spelling.features import note_features
+from mt3x.score.spelling.network import degree_classes
 
 
 @dataclass(frozen=True)

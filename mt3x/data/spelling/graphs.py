@@ -2,7 +2,7 @@
 
 That network sees pitch classes and says names, so it must have met every key: pieces are transposed along
 the circle of fifths, names and signatures with them. Archives of spelled scores hold no bar lines: the graphs
-have beats of a quarter and no measures (`mt3x.score.graph_spelling.graph_of_quarters`).
+have beats of a quarter and no measures (`mt3x.score.spelling.graph_spelling.graph_of_quarters`).
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from mt3x.data.spelling.scores import SpelledScore
-from mt3x.score.graph import ScoreGraph
-from mt3x.score.graph_spelling import graph_of_quarters
-from mt3x.score.labels import MAX_FIFTHS
-from mt3x.score.spelling import HIGHEST, LOWEST
+from mt3x.score.graphs.graph import ScoreGraph
+from mt3x.score.graphs.labels import MAX_FIFTHS
+from mt3x.score.spelling.graph_spelling import graph_of_quarters
+from mt3x.score.spelling.names import HIGHEST, LOWEST
 
 MOST_ACCIDENTALS = 5
 """Of a signature that a piece is transposed to: with more, it would as well be written on the other side."""

@@ -2,8 +2,8 @@
 
 Conventions: times are quarter notes from the start of the score, in written order. Tied notes are one note,
 grace notes last 0 quarters at the onset of the note they lean on, cue notes are left out. A spelling is a
-position on the line of fifths (F -1, C 0, G 1, ..., `mt3x.score.spelling`), a key signature its number of
-fifths. Parts for instruments that transpose by other intervals than octaves are left out, since their
+position on the line of fifths (F -1, C 0, G 1, ..., `mt3x.score.spelling.names`), a key signature its number
+of fifths. Parts for instruments that transpose by other intervals than octaves are left out, since their
 signatures are not those of the score. Pieces are held out by name, as in `data.synthetic.scores`.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.data.synthetic.scores import Score, read_score, score_name
-from mt3x.score.musicxml_reading import MusicXmlError, musicxml_content
+from mt3x.score.io.musicxml_reading import MusicXmlError, musicxml_content
 
 MELODY_NOTE_DTYPE = np.dtype([("onset_quarters", "f4"), ("duration_quarters", "f4"), ("pitch", "i2")])
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mt3x.score.spelling_answers import SpellingModel
-from mt3x.score.spelling_features import NUM_FEATURES
-from mt3x.score.spelling_network import NUM_DEGREES, SpellingConfig, SpellingNetwork
+from mt3x.score.spelling.answers import SpellingModel
+from mt3x.score.spelling.features import NUM_FEATURES
+from mt3x.score.spelling.network import NUM_DEGREES, SpellingConfig, SpellingNetwork
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining, run_steps
 from mt3x.training.state import TrainState, apply_gradients, make_optimizer, new_state
 

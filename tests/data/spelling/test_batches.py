@@ -5,7 +5,7 @@ import pytest
 
 from mt3x.data.spelling.batches import PLAIN, SpellingBatches, SpellingVariation
 from mt3x.data.spelling.scores import SPELLED_DTYPE, SpelledScore
-from mt3x.score.spelling_features import NUM_FEATURES
+from mt3x.score.spelling.features import NUM_FEATURES
 
 
 def scale(fifths: int, repeats: int = 30, staves: int = 1) -> SpelledScore:

@@ -5,8 +5,8 @@ import pytest
 
 from mt3x.data.spelling.graphs import graphs_in_many_keys, possible_shifts, spelled_graph
 from mt3x.data.spelling.scores import SPELLED_DTYPE, SpelledScore
-from mt3x.score.labels import decode_key, decode_spelling
-from mt3x.score.spelling import positions_of
+from mt3x.score.graphs.labels import decode_key, decode_spelling
+from mt3x.score.spelling.names import positions_of
 
 # In A major: A, C sharp, E.
 CHORD = np.array([(0.0, 1.0, 57, 3, 3, 0), (0.0, 1.0, 61, 7, 3, 0), (0.0, 1.0, 64, 4, 3, 0)], SPELLED_DTYPE)

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.score.graph import ScoreGraph
-from mt3x.score.graph_spelling import (
+from mt3x.score.graphs.graph import ScoreGraph
+from mt3x.score.graphs.sampling import MuseNeighborLoader, batch_graphs
+from mt3x.score.spelling.graph_spelling import (
     GraphSpellingConfig,
     GraphSpellingModel,
     graph_of_quarters,
     spell_graph,
 )
-from mt3x.score.sampling import MuseNeighborLoader, batch_graphs
 from mt3x.training.score_models.graph_spelling import train_graph_spelling
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mt3x.score.spelling_answers import SpellingModel
-from mt3x.score.spelling_features import NUM_FEATURES
-from mt3x.score.spelling_network import SpellingConfig
+from mt3x.score.spelling.answers import SpellingModel
+from mt3x.score.spelling.features import NUM_FEATURES
+from mt3x.score.spelling.network import SpellingConfig
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining
 from mt3x.training.score_models.spelling import train_spelling
 
