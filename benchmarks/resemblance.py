@@ -16,7 +16,7 @@ import numpy as np
 
 import mt3x
 from mt3x.audio.load import load_audio
-from mt3x.audio.synthesis import Synthesizer, find_soundfont
+from mt3x.synthesis.soundfonts import Synthesizer, find_soundfont
 
 SAMPLE_RATE = 22_050
 

@@ -195,7 +195,7 @@ def read_items(args: argparse.Namespace, config: FrameConfig, recogniser: FrameR
 
 
 def _instruments(folder: Path) -> tuple[str, ...]:
-    from mt3x.synthesis.instruments import load_samples
+    from mt3x.synthesis.sampled.instruments import load_samples
 
     return load_samples(folder).instruments
 

@@ -22,12 +22,12 @@ FLOORS = {
 
 ALLOWED_PACKAGES = {
     "music": {"numpy", "mido", "pretty_midi", "note_seq"},
-    "audio": {"numpy", "jax", "soundfile", "soxr", "fluidsynth", "sounddevice"},
+    "audio": {"numpy", "jax", "soundfile", "soxr", "sounddevice"},
     "tokens": {"numpy"},
     "model": {"numpy", "jax", "flax"},
     "metrics": {"numpy", "matplotlib"},
     "score": {"numpy", "jax", "flax", "partitura", "music21", "verovio", "cairosvg", "matplotlib"},
-    "synthesis": {"numpy", "scipy", "soundfile", "soxr"},
+    "synthesis": {"numpy", "scipy", "jax", "soundfile", "soxr", "fluidsynth"},
     "checkpoints": {"numpy", "jax", "orbax", "tensorstore", "msgpack", "ml_dtypes"},
     "transcription": {"numpy", "jax", "flax", "matplotlib", "note_seq", "pretty_midi"},
     "training": {"numpy", "jax", "flax", "optax", "tensorboardX"},

@@ -20,12 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from mt3x.audio.load import from_array
-from mt3x.audio.synthesis import SynthesisError, Synthesizer
 from mt3x.metrics.confusions import CONFUSION_CLASSES
 from mt3x.metrics.plots import figure_bytes, plot_class_scores, plot_confusions, plot_tolerances
 from mt3x.metrics.report import EXTRA, MISSED, SCORES, EvaluatedPiece
 from mt3x.metrics.rolls import plot_rolls
 from mt3x.music.notes import total_seconds
+from mt3x.synthesis.soundfonts import SynthesisError, Synthesizer
 
 SAMPLE_RATE = 16000
 _TAIL_SECONDS = 1.0  # after the last note: its release
@@ -86,7 +86,8 @@ def write_page(
       pieces: in the order of the page.
       summary: of `metrics.summary.summarize`, over the same pieces.
       audio_seconds: what is heard of each piece, from its beginning.
-      soundfont: renders both reference and estimate; a name or a path, see `audio.synthesis.find_soundfont`.
+      soundfont: renders both reference and estimate; a name or a path, see
+        `synthesis.soundfonts.find_soundfont`.
 
     Raises:
       ValueError: there are no pieces, or `audio_seconds` is not above 0.

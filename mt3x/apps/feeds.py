@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.synthesis import find_soundfont
 from mt3x.data.pipeline.augmentation import AugmentationConfig, make_prepare
 from mt3x.data.pipeline.batches import BatchConfig, DrawnBatches
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig, open_pipeline
@@ -22,7 +21,8 @@ from mt3x.data.records.array_records import Records
 from mt3x.data.records.recordings import SAMPLE_RATE
 from mt3x.data.synthetic.examples import ExampleConfig, open_example_maker
 from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_examples
-from mt3x.synthesis.instruments import load_samples
+from mt3x.synthesis.sampled.instruments import load_samples
+from mt3x.synthesis.soundfonts import find_soundfont
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
 from mt3x.transcription.frames.config import FrameConfig

@@ -126,7 +126,7 @@ def _prepare_note_bank(args: argparse.Namespace) -> int:
         raise ValueError("give one of --soundfont NAME and --samples DIR")
     if args.samples is not None:
         return _prepare_samples(args)
-    from mt3x.audio.notebank import build_note_bank, save_note_bank
+    from mt3x.synthesis.note_banks import build_note_bank, save_note_bank
 
     bank = build_note_bank(
         args.soundfont, programs=range(args.programs), seconds=args.seconds, workers=args.workers
@@ -137,7 +137,7 @@ def _prepare_note_bank(args: argparse.Namespace) -> int:
 
 
 def _prepare_samples(args: argparse.Namespace) -> int:
-    from mt3x.synthesis.packing import pack_samples
+    from mt3x.synthesis.sampled.packing import pack_samples
 
     report = pack_samples(args.samples, args.output)
     print(

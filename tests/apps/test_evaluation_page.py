@@ -14,10 +14,10 @@ pytest.importorskip("matplotlib")
 
 from mt3x.apps import evaluation_page
 from mt3x.apps.evaluation_page import write_page
-from mt3x.audio.synthesis import TEST_SOUNDFONT
 from mt3x.metrics.report import Decoding, EvaluatedPiece, report
 from mt3x.metrics.summary import summarize
 from mt3x.music.notes import empty_notes, make_notes
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT
 
 NAME = "Rondo <script>alert(\"1\")</script> & 'Coda'"
 VOID = {"meta", "img", "br"}
@@ -161,8 +161,8 @@ def test_a_quieter_estimate_is_heard_as_quieter(tmp_path, without_drawing):
 
 
 def test_without_a_soundfont_the_page_says_what_to_install(tmp_path, monkeypatch, without_drawing):
-    monkeypatch.setattr("mt3x.audio.synthesis.SOUNDFONT_FOLDERS", ())
-    monkeypatch.setattr("mt3x.audio.synthesis.find_soundfont.__defaults__", ((),))
+    monkeypatch.setattr("mt3x.synthesis.soundfonts.SOUNDFONT_FOLDERS", ())
+    monkeypatch.setattr("mt3x.synthesis.soundfonts.find_soundfont.__defaults__", ((),))
     page = write(tmp_path / "page.html", piece(), soundfont="FluidR3_GM")
     assert "Reference and estimate cannot be heard" in page.text
     assert "apt install fluid-soundfont-gm" in page.text

@@ -12,7 +12,6 @@ import pytest
 
 from mt3x.apps import feeds
 from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
-from mt3x.audio.synthesis import SynthesisError
 from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.batches import BatchConfig
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig
@@ -23,11 +22,12 @@ from mt3x.data.synthetic.examples import ExampleConfig
 from mt3x.data.synthetic.played_examples import PlayedConfig
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
 from mt3x.music.notes import make_notes
-from mt3x.synthesis.instruments import save_samples
+from mt3x.synthesis.sampled.instruments import save_samples
+from mt3x.synthesis.soundfonts import SynthesisError
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from tests.data.synthetic.band_folders import write_grooves, write_sheets
-from tests.synthesis.sine_library import Recorded, make_library
+from tests.synthesis.sampled.sine_library import Recorded, make_library
 
 MODEL = TranscriptionConfig(segment_frames=64, max_target_length=256)
 FRAMES = FrameConfig(segment_frames=32)

@@ -8,14 +8,14 @@ import pytest
 import soundfile
 
 from mt3x.apps.cli import main
-from mt3x.audio.notebank import load_note_bank
 from mt3x.data.datasets import READERS
 from mt3x.data.records.array_records import Records
 from mt3x.data.synthetic.bands import load_bands
 from mt3x.data.synthetic.scores import load_scores
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
-from mt3x.synthesis.instruments import load_samples
+from mt3x.synthesis.note_banks import load_note_bank
+from mt3x.synthesis.sampled.instruments import load_samples
 from tests.data.synthetic.band_folders import write_grooves, write_sheets
 
 SCORE = """<?xml version="1.0"?>

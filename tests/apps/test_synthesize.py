@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mt3x.apps.cli import main
-from mt3x.audio.synthesis import TEST_SOUNDFONT
 from mt3x.data.eval_sets.pieces import TEST_PIECES
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT
 
 BEATS = 64
 

@@ -14,10 +14,10 @@ import mt3x
 from mt3x.apps.cli import main
 from mt3x.apps.gin_files import GIN_DIRECTORIES
 from mt3x.apps.train import read_settings
-from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.checkpoints import load_params
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.tokens.vocabulary import VocabularyConfig
 from mt3x.training.adafactor import AdafactorConfig
 from mt3x.training.config import LossConfig, OptimizerConfig

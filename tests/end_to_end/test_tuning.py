@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import mt3x
-from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer
 from mt3x.metrics.notes import match_notes
 from mt3x.music.notes import make_notes
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer
 
 RATE = 16000
 SECONDS = 18.0

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS, Synthesizer
 from mt3x.data.datasets import rendered_scores
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.data.synthetic.orchestra import LAST_MELODIC_PROGRAM, fold_into_range, octaves_into_range
 from mt3x.data.synthetic.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.scores import Score
 from mt3x.music.notes import make_notes, sort_notes
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS, Synthesizer
 
 SAME_ONSET_SECONDS = 0.05
 """Notes that begin within this time after another are of one chord, of which the highest stays."""

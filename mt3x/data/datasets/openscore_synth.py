@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.synthesis import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.data.datasets import rendered_scores
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 
 _MOST_DRAWS = 20
 """An excerpt in which nothing sounds is drawn again, as often as this."""

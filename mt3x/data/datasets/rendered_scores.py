@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.synthesis import SynthesisError, Synthesizer, find_soundfont
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Report, Stem
 from mt3x.data.synthetic.scores import Score, is_held_out, load_scores, read_score, score_name
 from mt3x.music.instruments import DRUMS_NAME, program_name
+from mt3x.synthesis.soundfonts import SynthesisError, Synthesizer, find_soundfont
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".mxl", ".musicxml", ".xml")

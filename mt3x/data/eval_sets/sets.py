@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer, find_soundfont
 from mt3x.data.eval_sets.arrangements import EXCERPT_SECONDS, Ensemble, Excerpt, can_play, draw_excerpt
 from mt3x.data.eval_sets.pieces import is_test_piece
 from mt3x.data.pipeline.sound import RenderedSound
 from mt3x.data.synthetic.scores import Score
 from mt3x.music.instruments import program_name
 from mt3x.music.midi import midi_bytes
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer, find_soundfont
 
 DEFAULT_SEED = 2025
 DEFAULT_SOUNDFONTS = ("FluidR3_GM", TEST_SOUNDFONT)

@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from mt3x.audio.composition import compose
-from mt3x.audio.notebank import Arrangement, NoteBank, arrange, load_note_bank
-from mt3x.audio.synthesis import Synthesizer, find_soundfont
 from mt3x.data.pipeline.augmentation import AugmentationConfig, augment, make_prepare
 from mt3x.data.synthetic.examples import ExampleConfig, OpenSources, SoundSource
+from mt3x.synthesis.composition import compose
+from mt3x.synthesis.note_banks import Arrangement, NoteBank, arrange, load_note_bank
+from mt3x.synthesis.soundfonts import Synthesizer, find_soundfont
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class RenderedSound:
 def note_bank_sound(
     folders: Sequence[str], examples: ExampleConfig, augmentation: AugmentationConfig, sample_rate: int
 ) -> TrainingSound:
-    """Audio composed in the step from note banks (`audio.notebank`), each example from one of them.
+    """Audio composed in the step from note banks (`synthesis.note_banks`), each example from one of them.
 
     The banks stay in the memory of every device, some 3 GB for all notes of a soundfont.
 

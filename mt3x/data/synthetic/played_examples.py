@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.synthesis import Synthesizer
 from mt3x.data.synthetic.bands import BandMusic, BandSettings, draw_band, load_bands
 from mt3x.data.synthetic.drums import draw_drum_pattern
 from mt3x.data.synthetic.examples import Example
@@ -23,9 +22,10 @@ from mt3x.data.synthetic.players import Orchestra, Player
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.synthetic.scores import Score, is_held_out, load_scores
 from mt3x.music.notes import trim_overlapping_notes
-from mt3x.synthesis.effects import through_effects, to_file
+from mt3x.synthesis.effects.chains import through_effects, to_file
 from mt3x.synthesis.inflection import Inflections, Kind, draw_inflections, none
-from mt3x.synthesis.instruments import load_samples
+from mt3x.synthesis.sampled.instruments import load_samples
+from mt3x.synthesis.soundfonts import Synthesizer
 
 INFLECTED: tuple[tuple[range, Kind], ...] = (
     (range(24, 32), "guitar"),
@@ -54,7 +54,7 @@ class PlayedConfig:
       other_body_probability: share of parts whose sampled instrument or soundfont plays recordings of up to
         four semitones away at the right pitches, as an instrument of another size.
       effects_probability: share of parts with effects of their own; file_probability: share of examples that
-        go through `synthesis.effects.to_file` (the others only get a gain).
+        go through `synthesis.effects.chains.to_file` (the others only get a gain).
       start_probability: share of examples whose music begins with the segment, after silence.
       detune_cents: the whole example is detuned by up to this, each part by up to `part_detune_cents` more.
       max_notes: examples with more are drawn again.

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from mt3x.audio.synthesis import Synthesizer
 from mt3x.synthesis.inflection import Inflections
-from mt3x.synthesis.instruments import SampleLibrary, SamplePlayer
-from mt3x.synthesis.voices import SYNTHESIZERS
+from mt3x.synthesis.sampled.instruments import SampleLibrary, SamplePlayer
+from mt3x.synthesis.soundfonts import Synthesizer
+from mt3x.synthesis.voices.synthesizers import SYNTHESIZERS
 
 _STAND_INS: dict[int, tuple[int, ...]] = {
     1: (0,), 28: (26, 27), 29: (26, 27), 30: (26, 27), 31: (26, 27), 24: (25,), 35: (33,), 36: (33, 34),

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from mt3x.audio.synthesis import TEST_SOUNDFONT
 from mt3x.data.eval_sets.arrangements import Ensemble
 from mt3x.data.eval_sets.pieces import TWINS_IN_TRAINING
 from mt3x.data.eval_sets.sets import (
@@ -22,6 +21,7 @@ from mt3x.data.eval_sets.sets import (
 )
 from mt3x.data.synthetic.scores import is_held_out
 from mt3x.music.midi import read_midi
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT
 from tests.data.eval_sets.test_arrangements import make_choir, make_song
 
 NAMES = [name for name in (f"lc{i}" for i in range(1000)) if is_held_out(name)][:8]

@@ -11,7 +11,6 @@ import time
 import numpy as np
 import pytest
 
-from mt3x.audio.notebank import NoteBank, save_note_bank
 from mt3x.data.pipeline import batches
 from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.batches import BatchConfig, DrawnBatches, stack
@@ -19,6 +18,7 @@ from mt3x.data.pipeline.sound import note_bank_sound
 from mt3x.data.synthetic.examples import Example, ExampleConfig, open_example_maker
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
 from mt3x.music.notes import make_notes
+from mt3x.synthesis.note_banks import NoteBank, save_note_bank
 
 EXAMPLES = ExampleConfig(segment_seconds=0.5, lead_seconds=0.1, max_tokens=96, max_notes=24)
 SIZES = BatchConfig(batch_size=2, pool_batches=3, target_lengths=(16, 32, 96), total_steps=20, seed=5)

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.audio.notebank import build_note_bank, save_note_bank
-from mt3x.audio.synthesis import SynthesisError
 from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.sound import RenderedSound, note_bank_sound, rendered_sound
 from mt3x.data.synthetic.examples import ExampleConfig
 from mt3x.music.notes import make_notes
+from mt3x.synthesis.note_banks import build_note_bank, save_note_bank
+from mt3x.synthesis.soundfonts import SynthesisError
 
 RATE = 16_000
 EXAMPLES = ExampleConfig(detune_cents=0.0, max_notes=8)

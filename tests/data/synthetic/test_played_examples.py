@@ -10,8 +10,8 @@ from mt3x.data.synthetic.grooves import GROOVE_NOTE_DTYPE, Groove
 from mt3x.data.synthetic.played_examples import PlayedConfig, PlayedExamples, open_played_examples
 from mt3x.data.synthetic.players import Orchestra
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
-from mt3x.synthesis.instruments import save_samples
-from tests.synthesis.sine_library import RATE, Recorded, make_library
+from mt3x.synthesis.sampled.instruments import save_samples
+from tests.synthesis.sampled.sine_library import RATE, Recorded, make_library
 
 CONFIG = PlayedConfig(segment_seconds=1.0, lead_seconds=0.4)
 DRY = dataclasses.replace(CONFIG, file_probability=0.0, effects_probability=0.0)

@@ -6,7 +6,7 @@ import pytest
 from mt3x.data.synthetic.players import LibraryPlayer, Orchestra, SoundfontPlayer, SynthesizerPlayer
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.synthesis import inflection
-from tests.synthesis.sine_library import RATE, Recorded, make_library
+from tests.synthesis.sampled.sine_library import RATE, Recorded, make_library
 
 LIBRARY = make_library(
     [

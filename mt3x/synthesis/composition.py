@@ -26,7 +26,7 @@ def compose(
     num_samples: int,
     sample_rate: int = 16000,
 ) -> jax.Array:
-    """Adds up the notes of each segment, after the order of `mt3x.audio.notebank.Arrangement`.
+    """Adds up the notes of each segment, after the order of `mt3x.synthesis.note_banks.Arrangement`.
 
     Time grows with the last used place in the batch (put notes first; batch segments of similar note counts);
     memory does not, as a few notes are added at a time.

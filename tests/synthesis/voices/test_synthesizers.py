@@ -5,7 +5,7 @@ import pytest
 
 from mt3x.music.notes import make_notes
 from mt3x.synthesis import inflection
-from mt3x.synthesis.voices import SYNTHESIZERS, synthesizers_of
+from mt3x.synthesis.voices.synthesizers import SYNTHESIZERS, synthesizers_of
 
 RATE = 16000
 NAMES = list(SYNTHESIZERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mt3x.synthesis.sfz import read_sfz
+from mt3x.synthesis.sampled.sfz import read_sfz
 
 
 def read(folder, text, name="one.sfz"):

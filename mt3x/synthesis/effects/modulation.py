@@ -6,7 +6,7 @@ Every effect takes samples: float32 [N], mono, and returns float32 [N]; the unde
 import numpy as np
 import scipy.signal
 
-from mt3x.synthesis import filters, levels
+from mt3x.synthesis.effects import filters, levels
 
 
 def delayed(samples: np.ndarray, delay_samples: np.ndarray | float) -> np.ndarray:

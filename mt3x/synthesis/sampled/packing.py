@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mt3x.synthesis.instruments import (
+from mt3x.synthesis.sampled.instruments import (
     FULL_SCALE,
     LOUDNESS_EXPONENT,
     ONSET_SECONDS,
@@ -26,7 +26,7 @@ from mt3x.synthesis.instruments import (
     SampleLibrary,
     save_samples,
 )
-from mt3x.synthesis.sfz import read_sfz
+from mt3x.synthesis.sampled.sfz import read_sfz
 
 SAMPLE_RATE = 16000
 MANIFEST_FILE, DETAILS_FILE, PROGRAMS_FILE = "MANIFEST.tsv", "DETAILS.tsv", "programs.tsv"

@@ -7,8 +7,8 @@ import pytest
 
 from mt3x.music.notes import make_notes
 from mt3x.synthesis import inflection
-from mt3x.synthesis.instruments import ONSET_SECONDS, SamplePlayer, load_samples, save_samples
-from tests.synthesis.sine_library import RATE, Recorded, make_library
+from mt3x.synthesis.sampled.instruments import ONSET_SECONDS, SamplePlayer, load_samples, save_samples
+from tests.synthesis.sampled.sine_library import RATE, Recorded, make_library
 
 PIANO = make_library([Recorded("grand", 0, 60, exact_pitch=60.2)])
 LIBRARY = make_library(

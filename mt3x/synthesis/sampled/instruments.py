@@ -1,6 +1,7 @@
 """Sampled instruments: single notes of real instruments and drum kits, played at any pitch and length.
 
-A library is packed once, by `synthesis.packing`. Each recording's onset lies `ONSET_SECONDS` after its start.
+A library is packed once, by `synthesis.sampled.packing`. Each recording's onset lies `ONSET_SECONDS` after
+its start.
 
 Times are in seconds from the start of the rendered audio; audio is float32, mono.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.synthesis.inflection import Inflections
-from mt3x.synthesis.part import check_request
+from mt3x.synthesis.voices.part import check_request
 
 ONSET_SECONDS = 0.003
 

@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from mt3x.synthesis import part, wavetable
 from mt3x.synthesis.inflection import Inflections
+from mt3x.synthesis.voices import part, wavetable
 
 _FRAME_SECONDS = 0.03
 _MAX_FRAMES = 128

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mt3x.synthesis import effects, filters, levels
+from mt3x.synthesis.effects import chains as effects
+from mt3x.synthesis.effects import filters, levels
 
 RATE = 16000
 EFFECTS = [

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mt3x.synthesis import analogue, organ, plucked, singing
 from mt3x.synthesis.inflection import Inflections, Kind
+from mt3x.synthesis.voices import analogue, organ, plucked, singing
 
 Render = Callable[[np.random.Generator, np.ndarray, Inflections, float, int], np.ndarray]
 

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.audio import composition
-from mt3x.audio.composition import compose
+from mt3x.synthesis import composition
+from mt3x.synthesis.composition import compose
 
 SAMPLE_RATE = 16000
 N = 2048

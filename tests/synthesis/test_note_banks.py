@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mt3x.audio.composition import compose
-from mt3x.audio.notebank import DRUM_ROW, arrange, build_note_bank, load_note_bank, save_note_bank
-from mt3x.audio.synthesis import TEST_SOUNDFONT, Synthesizer
 from mt3x.music.notes import empty_notes, make_notes
+from mt3x.synthesis.composition import compose
+from mt3x.synthesis.note_banks import DRUM_ROW, arrange, build_note_bank, load_note_bank, save_note_bank
+from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer
 
 SAMPLE_RATE = 16000
 BLOCK = 32 / SAMPLE_RATE  # FluidSynth's grid: onsets and ends on it are the same in both
@@ -178,7 +178,7 @@ def test_options_out_of_range_are_refused(options, message):
 @pytest.mark.slow
 def test_worker_processes_build_the_same_bank(bank, tmp_path):
     script = (
-        "from mt3x.audio.notebank import build_note_bank, save_note_bank\n"
+        "from mt3x.synthesis.note_banks import build_note_bank, save_note_bank\n"
         "if __name__ == '__main__':\n"
         f"    bank = build_note_bank({TEST_SOUNDFONT!r}, [0, 40, 73], [58, 60], [50, 100], 2.0, 2, [38, 5])\n"
         f"    save_note_bank(bank, {json.dumps(str(tmp_path / 'bank'))})\n"

@@ -7,8 +7,8 @@ import dataclasses
 
 import numpy as np
 
-from mt3x.synthesis import part, wavetable
 from mt3x.synthesis.inflection import Inflections
+from mt3x.synthesis.voices import part, wavetable
 
 # Partials of half the pitch for the drawbars 16', 5 1/3', 8', 4', 2 2/3', 2', 1 3/5', 1 1/3', 1'.
 _DRAWBARS = np.array([1, 3, 2, 4, 6, 8, 10, 12, 16])

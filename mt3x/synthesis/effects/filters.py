@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
-from mt3x.synthesis import levels
+from mt3x.synthesis.effects import levels
 
 _DECAY_60_DB = float(np.log(1000.0))
 

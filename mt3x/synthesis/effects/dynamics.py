@@ -6,7 +6,7 @@ Every effect takes samples: float32 [N], mono, and returns float32 [N] without a
 import numpy as np
 import scipy.signal
 
-from mt3x.synthesis import filters, levels
+from mt3x.synthesis.effects import filters, levels
 
 _BLOCK_SECONDS = 0.004
 

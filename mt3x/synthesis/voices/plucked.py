@@ -11,8 +11,9 @@ import dataclasses
 
 import numpy as np
 
-from mt3x.synthesis import filters, part
+from mt3x.synthesis.effects import filters
 from mt3x.synthesis.inflection import Inflections
+from mt3x.synthesis.voices import part
 
 # By the end of the transform a sound that does not decay has fallen to this, so that it hardly wraps around.
 _WRAP_GAIN = 0.03

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import soundfile
 
-from mt3x.synthesis import filters, levels
+from mt3x.synthesis.effects import filters, levels
 
 # Above this, libsndfile writes low rates of MP3 without the header that lets the decoder remove its delay.
 _MAX_COMPRESSION = 0.9

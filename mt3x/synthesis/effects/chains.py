@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mt3x.synthesis import levels
-from mt3x.synthesis.dynamics import amplifier, clipping, compressor, limiter
-from mt3x.synthesis.filters import equaliser, room
-from mt3x.synthesis.media import codec, noise, phone_microphone, tape, telephone
-from mt3x.synthesis.modulation import chorus, delay, double_track, fold_stereo, rotor, tremolo
+from mt3x.synthesis.effects import levels
+from mt3x.synthesis.effects.dynamics import amplifier, clipping, compressor, limiter
+from mt3x.synthesis.effects.filters import equaliser, room
+from mt3x.synthesis.effects.media import codec, noise, phone_microphone, tape, telephone
+from mt3x.synthesis.effects.modulation import chorus, delay, double_track, fold_stereo, rotor, tremolo
 
 __all__ = [
     "amplifier",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from mt3x.synthesis.instruments import load_samples
-from mt3x.synthesis.packing import pack_samples
-from tests.synthesis.sine_library import RATE, sine
+from mt3x.synthesis.sampled.instruments import load_samples
+from mt3x.synthesis.sampled.packing import pack_samples
+from tests.synthesis.sampled.sine_library import RATE, sine
 
 MANIFEST = "file\tset\tprogram\tis_drum\tpitch\tvelocity\tarticulation\n"
 PROGRAMS = "sfz\tprogram\tis_drum\n"

@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from mt3x.audio import synthesis
-from mt3x.audio.synthesis import (
+from mt3x.music.notes import empty_notes, make_notes
+from mt3x.synthesis import soundfonts
+from mt3x.synthesis.soundfonts import (
     TEST_SOUNDFONT,
     TRAINING_SOUNDFONTS,
     SynthesisError,
     Synthesizer,
     find_soundfont,
 )
-from mt3x.music.notes import empty_notes, make_notes
 
 SAMPLE_RATE = 16000
 
@@ -281,4 +281,4 @@ def test_closed_synthesizer_says_so():
 
 
 def test_names_and_packages_cover_the_declared_soundfonts():
-    assert set(synthesis._SOUNDFONTS) == {*TRAINING_SOUNDFONTS, TEST_SOUNDFONT}
+    assert set(soundfonts._SOUNDFONTS) == {*TRAINING_SOUNDFONTS, TEST_SOUNDFONT}

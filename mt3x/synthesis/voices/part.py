@@ -5,7 +5,7 @@ Times are in seconds from the first sample of the audio; notes may start before 
 
 import numpy as np
 
-from mt3x.synthesis import levels
+from mt3x.synthesis.effects import levels
 from mt3x.synthesis.inflection import Inflections
 
 CONTROL_SECONDS = 0.004

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mt3x.synthesis.instruments import FULL_SCALE, ONSET_SECONDS, RECORDING_DTYPE, SampleLibrary
+from mt3x.synthesis.sampled.instruments import FULL_SCALE, ONSET_SECONDS, RECORDING_DTYPE, SampleLibrary
 
 RATE = 16000
 

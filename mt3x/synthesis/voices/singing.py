@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 import scipy.signal
 
-from mt3x.synthesis import part, wavetable
 from mt3x.synthesis.inflection import Inflections
-from mt3x.synthesis.vowels import NASAL, VOWELS, vowel_spectra
+from mt3x.synthesis.voices import part, wavetable
+from mt3x.synthesis.voices.vowels import NASAL, VOWELS, vowel_spectra
 
 _FRAME_SECONDS = 0.025
 _CONSONANTS = ("none", "plosive", "fricative", "nasal")

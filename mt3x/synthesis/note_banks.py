@@ -1,8 +1,8 @@
 """Note banks: every note of a soundfont rendered once, so that audio can be added up instead of rendered.
 
 A note bank holds one held note per (program or drums, pitch, velocity layer). `arrange` looks up the notes of
-a segment; `mt3x.audio.composition.compose` shifts each row to its onset, lets it go at its end, scales and
-adds.
+a segment; `mt3x.synthesis.composition.compose` shifts each row to its onset, lets it go at its end, scales
+and adds.
 
 What differs from rendering with `Synthesizer`: nothing sounds longer than a row; a velocity between the
 layers is the nearest layer, made louder or softer; a release is an exponential decay, its time measured on
@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mt3x.audio.synthesis import Synthesizer
 from mt3x.music.notes import make_notes, validate_notes
+from mt3x.synthesis.soundfonts import Synthesizer
 
 DRUM_ROW = 128
 """The place of drums in the first dimension of `NoteBank.lookup`, after the 128 programs."""
