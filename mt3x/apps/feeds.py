@@ -312,6 +312,7 @@ class SeqioTask:
     Attributes:
       name: first word of the task's name: a data set's, or "mega"; the rest follows from the model.
       data_dir: the folder that holds a folder of records for each data set.
+      module: registers the tasks (`register_tasks`); None where they are registered.
       cache_dir: where `seqio_cache_tasks` left examples, to read these; None makes them of the records.
       max_examples_per_mix: MT3's mixing, up to so many examples heard together; None: one.
       augmentation: None leaves the audio as it is.
@@ -324,6 +325,7 @@ class SeqioTask:
     data_dir: str
     batch_size: int
     seed: int = 0
+    module: str | None = None
     cache_dir: str | None = None
     max_examples_per_mix: int | None = None
     augmentation: AugmentationConfig | None = None
@@ -337,13 +339,12 @@ class SeqioTask:
         """The feed of a model; with several processes, this one's part of it.
 
         Raises:
-          ValueError: the model writes no tokens, there is no such task, or the batch cannot be divided among
-            the processes.
+          ValueError: the model writes no tokens, there is no such task or module, or the batch cannot be
+            divided among the processes.
         """
         model = _token_config(model, "SeqioTask", "BuiltDatasets")
         from mt3x.data.seqio.feed import SeqioBatches
-        from mt3x.data.seqio.tasks import FrontEnd, TaskOptions, task_name
-        from mt3x.tasks import registered
+        from mt3x.data.seqio.tasks import FrontEnd, TaskOptions, register_tasks, task_name
 
         process, processes = _divide(self.batch_size)
         options = TaskOptions(
@@ -353,7 +354,8 @@ class SeqioTask:
             max_examples_per_mix=self.max_examples_per_mix,
             spectrogram=model.spectrogram,
         )
-        registered.register(options)
+        if self.module is not None:
+            register_tasks(self.module, options)
         batches = SeqioBatches(
             task_name(self.name, model.spec, model.vocabulary, "train", options),
             {"inputs": model.segment_frames, "targets": model.max_target_length},

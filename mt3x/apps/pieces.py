@@ -62,6 +62,7 @@ class TaskPieces:
     Attributes:
       name: as registered, such as "guitarset_notes_ties_vb1_validation".
       data_dir: the folder that holds a folder of records for each data set.
+      module: registers the tasks (`register_tasks`); None where they are registered.
 
     Raises:
       ValueError: there is no name.
@@ -70,6 +71,7 @@ class TaskPieces:
     name: str | None
     data_dir: str
     split: str = "eval"
+    module: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -79,17 +81,17 @@ class TaskPieces:
             )
 
     def open(self) -> list[str]:
-        """Registers the project's tasks; the names of those that are meant.
+        """Lets `module` register its tasks; the names of those that are meant.
 
         Raises:
-          ValueError: no such task is registered, or it is not for evaluation.
+          ValueError: no such task is registered, or it is not for evaluation; or there is no such module.
           ImportError: seqio is not installed.
         """
         from mt3x.data.seqio.evaluation import evaluation_tasks
-        from mt3x.data.seqio.tasks import TaskOptions
-        from mt3x.tasks import registered
+        from mt3x.data.seqio.tasks import TaskOptions, register_tasks
 
-        registered.register(TaskOptions(data_dir=self.data_dir))
+        if self.module is not None:
+            register_tasks(self.module, TaskOptions(data_dir=self.data_dir))
         return [f"{task}-{self.split}" for task in evaluation_tasks(str(self.name), self.split)]
 
     def pieces(self, task: str, first: int = 0, step: int = 1) -> Iterator[Piece]:

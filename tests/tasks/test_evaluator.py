@@ -65,7 +65,7 @@ def test_recordings_of_a_task_are_those_of_the_records(data_dir, front_end):
 def test_every_third_piece_of_a_task_keeps_its_name(data_dir, monkeypatch):
     monkeypatch.setattr(registered, "DATASETS", (guitarset,))
     monkeypatch.setattr(mixtures, "register", lambda options: None)
-    source = TaskPieces(TASK, data_dir)
+    source = TaskPieces(TASK, data_dir, module="mt3x.tasks.registered")
     (task,) = source.open()
     assert task == f"{TASK}-eval"
     names = [example.id for example in Records(f"{data_dir}/guitarset", "validation")]

@@ -18,6 +18,7 @@ Source: MT3 `tasks.py`, `datasets.py` and `vocabularies.py` (whose GenericTokenV
 import dataclasses
 import enum
 import functools
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -244,6 +245,22 @@ def task_name(
     if options.front_end is not FrontEnd.LOG_MEL:
         suffix = f"{suffix}_{options.front_end.value}"
     return construct_task_name(f"{name}_{spec.value}", options.spectrogram, vocab_config, suffix)
+
+
+def register_tasks(module: str, options: TaskOptions) -> None:
+    """Imports a module, such as `mt3x.tasks.registered`, and calls its `register(options)`.
+
+    Raises:
+      ValueError: there is no such module, or it has no `register`.
+    """
+    try:
+        register = importlib.import_module(module).register
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(
+            f"{module} registers no tasks ({error}); name a module with a function register(TaskOptions), "
+            "such as mt3x.tasks.registered"
+        ) from error
+    register(options)
 
 
 def add_transcription_task_to_registry(

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from mt3x.data.seqio.tasks import (
     TaskOptions,
     add_transcription_task_to_registry,
     construct_task_name,
+    register_tasks,
 )
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
@@ -304,3 +307,17 @@ def test_seqio_and_models_see_the_same_ids():
     assert hash(vocabulary) == hash(GenericTokenVocabulary(ours))
     with pytest.raises(ValueError, match="index 1388 does not exist"):
         vocabulary.encode([1388])
+
+
+def test_a_module_of_ones_own_registers_its_tasks(monkeypatch):
+    told = []
+    monkeypatch.setitem(sys.modules, "my_tasks", types.SimpleNamespace(register=told.append))
+    options = TaskOptions("records", front_end=FrontEnd.IN_STEP)
+    register_tasks("my_tasks", options)
+    assert told == [options]
+
+
+@pytest.mark.parametrize("module", ["no_such_tasks", "json"])
+def test_a_module_that_registers_nothing_is_told(module):
+    with pytest.raises(ValueError, match=f"{module} registers no tasks .*; name a module with a function"):
+        register_tasks(module, TaskOptions())
