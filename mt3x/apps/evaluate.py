@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mt3x.apps import model_options
-from mt3x.apps.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
-from mt3x.apps.progress import Progress
+from mt3x.apps.console import model_options
+from mt3x.apps.console.progress import Progress
+from mt3x.apps.results.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
 from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _csv_row(piece: "EvaluatedPiece") -> dict[str, Any]:
 def _write_page(
     path: Path, pieces: "Sequence[EvaluatedPiece]", summary: Mapping[str, Any], title: str
 ) -> None:
-    from mt3x.apps.evaluation_page import write_page
+    from mt3x.apps.results.evaluation_page import write_page
 
     write_page(path, pieces, summary, title)
 

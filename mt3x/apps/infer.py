@@ -30,11 +30,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import gin_files, processes
+from mt3x.apps.console import gin_files, processes
 
 if TYPE_CHECKING:
-    from mt3x.apps.pieces import BuiltPieces, TaskPieces
     from mt3x.training.evaluation import Piece
+    from mt3x.training.sources.pieces import BuiltPieces, TaskPieces
     from mt3x.transcription.transcriber import Transcriber
 
 
@@ -135,7 +135,7 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
 
 @functools.cache
 def _register() -> Callable[..., Settings]:
-    from mt3x.apps.pieces import BuiltPieces, TaskPieces
+    from mt3x.training.sources.pieces import BuiltPieces, TaskPieces
 
     return gin_files.register(Settings, "infer", (BuiltPieces, TaskPieces))
 
@@ -177,7 +177,7 @@ def infer(settings: Settings, model: Model) -> None:
       ValueError: a data set or task is not there, or the folder holds what other weights or settings made.
       ImportError: what reads the data, or scores, is not installed.
     """
-    from mt3x.apps.inference_files import TaskFiles, claim_folder
+    from mt3x.apps.results.inference_files import TaskFiles, claim_folder
 
     tasks = settings.source.open()
     output = Path(settings.output_dir)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mt3x.apps.progress import Progress, clock
+from mt3x.apps.console.progress import Progress, clock
 from mt3x.data.datasets import READERS
 
 SUFFIXES = (".mxl", ".musicxml", ".xml")

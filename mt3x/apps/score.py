@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from mt3x.apps import model_options
-from mt3x.apps.batch import AUDIO_SUFFIXES
-from mt3x.apps.progress import Progress
+from mt3x.apps.console import model_options
+from mt3x.apps.console.batch import AUDIO_SUFFIXES
+from mt3x.apps.console.progress import Progress
 from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:

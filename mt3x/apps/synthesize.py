@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mt3x.apps.console.progress import Progress
 from mt3x.apps.prepare import SUFFIXES
-from mt3x.apps.progress import Progress
 from mt3x.data.eval_sets.sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS
 
 

@@ -3,8 +3,8 @@
     python -m mt3x.apps.train --gin_file=run/drawn_music.gin --gin.MODEL_DIR="'runs/drawn'" \\
         --gin.SCORES_FILE="'openscore.npz'"
 
-As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more (`apps.gin_files`).
-The same command goes on with a run that was stopped.
+As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more
+(`apps.console.gin_files`). The same command goes on with a run that was stopped.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import gin_files, processes
+from mt3x.apps.console import gin_files, processes
 
 if TYPE_CHECKING:
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.model.config import TransformerConfig
     from mt3x.training.config import TrainConfig
     from mt3x.training.initialization import StartingPoint
+    from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.transcription.models import ModelConfig
     from mt3x.transcription.tokens.config import SearchName, TranscriptionConfig
 
@@ -165,7 +165,6 @@ def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
 def _register() -> Callable[..., Settings]:
     """Tells gin what it may set; returns the `Settings` that it makes."""
     import gin
-    from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.audio.logfrequency import SpectraConfig
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.data.pipeline.augmentation import AugmentationConfig
@@ -184,6 +183,7 @@ def _register() -> Callable[..., Settings]:
     from mt3x.training.adafactor import AdafactorConfig, LearningRateConfig
     from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.training.frame_loss import FrameLossConfig
+    from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
     from mt3x.transcription.frames.config import FrameConfig, Thresholds
     from mt3x.transcription.tokens.config import TranscriptionConfig
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import gin_files
+from mt3x.apps.console import gin_files
 
 if TYPE_CHECKING:
     from mt3x.data.spelling.batches import SpellingVariation

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mt3x.apps import model_options
-from mt3x.apps.batch import Job, plan, read_formats
-from mt3x.apps.progress import Progress
+from mt3x.apps.console import model_options
+from mt3x.apps.console.batch import Job, plan, read_formats
+from mt3x.apps.console.progress import Progress
 
 if TYPE_CHECKING:
     from mt3x.transcription.result import Transcription

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mt3x.apps import batch, model_options
+from mt3x.apps.console import batch, model_options
 
 if TYPE_CHECKING:
     from mt3x.bridges.beam import Recording

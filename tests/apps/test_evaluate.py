@@ -129,7 +129,7 @@ def test_options_reach_the_scores():
 def test_page_gets_all_pieces(monkeypatch):
     page = SimpleNamespace(write_page=lambda *arguments: calls.append(arguments))
     calls = []
-    monkeypatch.setitem(sys.modules, "mt3x.apps.evaluation_page", page)
+    monkeypatch.setitem(sys.modules, "mt3x.apps.results.evaluation_page", page)
     midi("ref/a.mid", "est/a.mid", "ref/b.mid", "est/b.mid")
     assert evaluate("ref", "est", "--html", "page.html") == 0
     [(path, pieces, summary, title)] = calls
@@ -142,7 +142,8 @@ def test_a_missing_package_costs_the_page_only(monkeypatch, capsys):
     def write_page(*_):
         raise ImportError("figures need matplotlib: pip install 'mt3x[evaluate]'")
 
-    monkeypatch.setitem(sys.modules, "mt3x.apps.evaluation_page", SimpleNamespace(write_page=write_page))
+    page = SimpleNamespace(write_page=write_page)
+    monkeypatch.setitem(sys.modules, "mt3x.apps.results.evaluation_page", page)
     midi("a.mid", "b.mid")
     assert evaluate("a.mid", "b.mid", "--json", "s.json", "--html", "page.html") == 1
     assert Path("s.json").exists()
@@ -226,7 +227,7 @@ def record(*paths):
 def test_recordings_are_transcribed_and_scored(loads, monkeypatch):
     calls = []
     page = SimpleNamespace(write_page=lambda *arguments: calls.append(arguments))
-    monkeypatch.setitem(sys.modules, "mt3x.apps.evaluation_page", page)
+    monkeypatch.setitem(sys.modules, "mt3x.apps.results.evaluation_page", page)
     record("all/a.wav")
     midi("all/a.mid")
     words = ["--audio", "all", "--reference", "all", "--model", "m", "--search", "greedy"]

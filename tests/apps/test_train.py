@@ -12,7 +12,7 @@ import pytest
 
 import mt3x
 from mt3x.apps.cli import main
-from mt3x.apps.gin_files import GIN_DIRECTORIES
+from mt3x.apps.console.gin_files import GIN_DIRECTORIES
 from mt3x.apps.train import read_settings
 from mt3x.checkpoints import load_params
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores

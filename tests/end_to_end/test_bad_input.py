@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mt3x.apps import progress
 from mt3x.apps.cli import main
+from mt3x.apps.console import progress
 from mt3x.music.midi import read_midi
 
 RATE = 16000

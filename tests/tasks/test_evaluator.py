@@ -7,12 +7,12 @@ import pytest
 import seqio
 from mt3x.tasks import guitarset, mixtures, registered, slakh
 
-from mt3x.apps.pieces import TaskPieces
 from mt3x.data.records.array_records import Records
 from mt3x.data.seqio.evaluation import UnchangedExamples, evaluation_tasks, read_recordings
 from mt3x.data.seqio.tasks import FrontEnd, TaskOptions, task_name
 from mt3x.metrics.instruments import mean_scores
 from mt3x.training.evaluation import Piece, make_predict_fn, piece_scores
+from mt3x.training.sources.pieces import TaskPieces
 from mt3x.transcription.transcriber import Transcriber
 
 TASK = "guitarset_notes_ties_vb1_validation"

@@ -3,7 +3,7 @@ import argparse
 import pytest
 
 import gin
-from mt3x.apps import gin_files
+from mt3x.apps.console import gin_files
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,6 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.apps import feeds
-from mt3x.apps.feeds import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
 from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.batches import BatchConfig
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig
@@ -24,6 +22,8 @@ from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
 from mt3x.music.notes import make_notes
 from mt3x.synthesis.sampled.instruments import save_samples
 from mt3x.synthesis.soundfonts import SynthesisError
+from mt3x.training.sources import synthetic as feeds
+from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from tests.data.synthetic.band_folders import write_grooves, write_sheets

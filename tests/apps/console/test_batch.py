@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mt3x.apps.batch import Job, plan, read_formats
+from mt3x.apps.console.batch import Job, plan, read_formats
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import soundfile
 
 pytest.importorskip("matplotlib")
 
-from mt3x.apps import evaluation_page
-from mt3x.apps.evaluation_page import write_page
+from mt3x.apps.results import evaluation_page
+from mt3x.apps.results.evaluation_page import write_page
 from mt3x.metrics.report import Decoding, EvaluatedPiece, report
 from mt3x.metrics.summary import summarize
 from mt3x.music.notes import empty_notes, make_notes

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.apps import batch
+from mt3x.apps.console import batch
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes, validate_notes
 

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 import mt3x.transcription.transcriber as transcriber_module
-from mt3x.apps import model_options
+from mt3x.apps.console import model_options
 
 
 def parsed(*words):

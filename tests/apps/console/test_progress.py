@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from mt3x.apps import progress as progress_module
-from mt3x.apps.progress import Progress, clock
+from mt3x.apps.console import progress as progress_module
+from mt3x.apps.console.progress import Progress, clock
 
 
 class Terminal(io.StringIO):
