@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 from mt3x.apps.console import gin_files, processes
 
 if TYPE_CHECKING:
-    from mt3x.audio.logmel import SpectrogramConfig
-    from mt3x.model.config import TransformerConfig
     from mt3x.training.config import TrainConfig
     from mt3x.training.initialization import StartingPoint
-    from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
+    from mt3x.training.sources.built import BuiltDatasets
+    from mt3x.training.sources.seqio_task import SeqioTask
+    from mt3x.training.sources.synthetic import DrawnMusic, PlayedMusic
     from mt3x.transcription.models import ModelConfig
-    from mt3x.transcription.tokens.config import SearchName, TranscriptionConfig
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -104,51 +103,6 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
 
 
-def transcription_config(
-    network: "TransformerConfig",
-    spectrogram: "SpectrogramConfig",
-    task_feature_lengths: dict[str, int],
-    num_velocity_bins: int,
-    program_granularity: str,
-    onsets_only: bool,
-    use_ties: bool,
-    steps_per_second: int = 100,
-    max_shift_seconds: int = 10,
-    search: "SearchName" = "greedy",
-    merge_restrikes_seconds: float = 0.0,
-) -> "TranscriptionConfig":
-    """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
-
-    Raises:
-      ValueError: a value that does not exist, lengths of something else, or onsets with ties.
-    """
-    from mt3x.music.instruments import Granularity
-    from mt3x.tokens.spec import NoteSpec
-    from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
-    from mt3x.transcription.tokens.config import TranscriptionConfig
-
-    if set(task_feature_lengths) != {"inputs", "targets"}:
-        raise ValueError(
-            f"TASK_FEATURE_LENGTHS is {task_feature_lengths}; give {{'inputs': frames, 'targets': ids}}"
-        )
-    if onsets_only and use_ties:
-        raise ValueError("ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot be held")
-    vocabulary = VocabularyConfig(steps_per_second, max_shift_seconds, num_velocity_bins)
-    rows = num_embeddings(vocabulary_from_codec(build_codec(vocabulary)))
-    with_offsets = NoteSpec.NOTES_WITH_TIES if use_ties else NoteSpec.NOTES
-    return TranscriptionConfig(
-        spectrogram=spectrogram,
-        vocabulary=vocabulary,
-        spec=NoteSpec.ONSETS if onsets_only else with_offsets,
-        granularity=Granularity(program_granularity),
-        network=dataclasses.replace(network, vocab_size=rows),
-        segment_frames=task_feature_lengths["inputs"],
-        max_target_length=task_feature_lengths["targets"],
-        search=search,
-        merge_restrikes_seconds=merge_restrikes_seconds,
-    )
-
-
 def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:
     """What the gin files and the bindings after them say.
 
@@ -183,9 +137,11 @@ def _register() -> Callable[..., Settings]:
     from mt3x.training.adafactor import AdafactorConfig, LearningRateConfig
     from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.training.frame_loss import FrameLossConfig
-    from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
+    from mt3x.training.sources.built import BuiltDatasets
+    from mt3x.training.sources.seqio_task import SeqioTask
+    from mt3x.training.sources.synthetic import DrawnMusic, PlayedMusic
     from mt3x.transcription.frames.config import FrameConfig, Thresholds
-    from mt3x.transcription.tokens.config import TranscriptionConfig
+    from mt3x.transcription.tokens.config import TranscriptionConfig, transcription_config
 
     for names in (NoteSpec, Granularity):
         gin.constants_from_enum(names, module="mt3x")

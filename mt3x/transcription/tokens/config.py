@@ -132,6 +132,46 @@ def _from_fields(kind: type, values: Any) -> Any:
     return kind(**arguments)
 
 
+def transcription_config(
+    network: TransformerConfig,
+    spectrogram: SpectrogramConfig,
+    task_feature_lengths: dict[str, int],
+    num_velocity_bins: int,
+    program_granularity: str,
+    onsets_only: bool,
+    use_ties: bool,
+    steps_per_second: int = 100,
+    max_shift_seconds: int = 10,
+    search: SearchName = "greedy",
+    merge_restrikes_seconds: float = 0.0,
+) -> TranscriptionConfig:
+    """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
+
+    Raises:
+      ValueError: a value that does not exist, lengths of something else, or onsets with ties.
+    """
+    if set(task_feature_lengths) != {"inputs", "targets"}:
+        raise ValueError(
+            f"TASK_FEATURE_LENGTHS is {task_feature_lengths}; give {{'inputs': frames, 'targets': ids}}"
+        )
+    if onsets_only and use_ties:
+        raise ValueError("ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot be held")
+    vocabulary = VocabularyConfig(steps_per_second, max_shift_seconds, num_velocity_bins)
+    rows = num_embeddings(vocabulary_from_codec(build_codec(vocabulary)))
+    with_offsets = NoteSpec.NOTES_WITH_TIES if use_ties else NoteSpec.NOTES
+    return TranscriptionConfig(
+        spectrogram=spectrogram,
+        vocabulary=vocabulary,
+        spec=NoteSpec.ONSETS if onsets_only else with_offsets,
+        granularity=Granularity(program_granularity),
+        network=dataclasses.replace(network, vocab_size=rows),
+        segment_frames=task_feature_lengths["inputs"],
+        max_target_length=task_feature_lengths["targets"],
+        search=search,
+        merge_restrikes_seconds=merge_restrikes_seconds,
+    )
+
+
 PRESETS = {
     "mt3": TranscriptionConfig(search="beam"),
     "ismir2021": TranscriptionConfig(

@@ -1,5 +1,5 @@
-"""What each of several processes is fed with, and played music; what else a single one gets is tested where
-it trains.
+"""Music drawn and played as a source, also one of several processes'; what else it gives is tested where it
+trains.
 """
 
 import contextlib
@@ -12,18 +12,15 @@ import pytest
 
 from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.batches import BatchConfig
-from mt3x.data.pipeline.grain_pipeline import PipelineConfig
-from mt3x.data.records.build import build
-from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.data.synthetic.bands import pack_bands
 from mt3x.data.synthetic.examples import ExampleConfig
 from mt3x.data.synthetic.played_examples import PlayedConfig
 from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
-from mt3x.music.notes import make_notes
 from mt3x.synthesis.sampled.instruments import save_samples
 from mt3x.synthesis.soundfonts import SynthesisError
-from mt3x.training.sources import synthetic as feeds
-from mt3x.training.sources.synthetic import BuiltDatasets, DrawnMusic, PlayedMusic, SeqioTask
+from mt3x.training.sources import synthetic
+from mt3x.training.sources.seqio_task import SeqioTask
+from mt3x.training.sources.synthetic import DrawnMusic, PlayedMusic
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from tests.data.synthetic.band_folders import write_grooves, write_sheets
@@ -31,12 +28,6 @@ from tests.synthesis.sampled.sine_library import Recorded, make_library
 
 MODEL = TranscriptionConfig(segment_frames=64, max_target_length=256)
 FRAMES = FrameConfig(segment_frames=32)
-
-
-@pytest.fixture(params=[(0, 1), (0, 2), (1, 2)])
-def processes(request, monkeypatch):
-    monkeypatch.setattr(feeds, "this_process", lambda: request.param)
-    return request.param
 
 
 def test_drawn_batches_are_divided_of_one_shape_and_not_the_same(processes, monkeypatch, tmp_path):
@@ -48,8 +39,8 @@ def test_drawn_batches_are_divided_of_one_shape_and_not_the_same(processes, monk
         yield iter(())
 
     sound = types.SimpleNamespace(open_sources=None, prepare=None, resources=None)
-    monkeypatch.setattr(feeds, "DrawnBatches", open_batches)
-    monkeypatch.setattr(feeds, "rendered_sound", lambda *_: sound)
+    monkeypatch.setattr(synthetic, "DrawnBatches", open_batches)
+    monkeypatch.setattr(synthetic, "rendered_sound", lambda *_: sound)
     (tmp_path / "scores.npz").touch()
     batches = BatchConfig(batch_size=6, seed=5, target_lengths=(64, 256))
     music = DrawnMusic(
@@ -61,35 +52,6 @@ def test_drawn_batches_are_divided_of_one_shape_and_not_the_same(processes, monk
     assert opened[0].batch_size == 6 // count
     assert (opened[0].seed == 5) == (process == 0)
     assert opened[0].target_lengths == ((64, 256) if count == 1 else (256,))
-
-
-def test_batches_of_built_data_sets_are_divided_and_of_one_shape(processes, monkeypatch):
-    opened = []
-
-    def open_pipeline(sources, pipeline):
-        opened.append(pipeline)
-        return (batch for batch in ())  # can be closed
-
-    monkeypatch.setattr(feeds, "open_pipeline", open_pipeline)
-    monkeypatch.setattr(BuiltDatasets, "_records", lambda self, split: [])
-    pipeline = PipelineConfig(batch_size=6, target_lengths=(64, 512))
-    with BuiltDatasets("records", ("mine",), pipeline).open(MODEL):
-        pass
-    process, count = processes
-    assert (opened[0].shard_index, opened[0].shard_count, opened[0].batch_size) == (
-        process,
-        count,
-        6 // count,
-    )
-    assert opened[0].target_lengths == ((64, 256) if count == 1 else (256,))
-
-
-def test_a_batch_that_cannot_be_divided_is_told(monkeypatch):
-    monkeypatch.setattr(feeds, "this_process", lambda: (0, 4))
-    source = BuiltDatasets("records", ("mine",), PipelineConfig(batch_size=6))
-    message = "batch of 6 cannot be divided among 4 processes"
-    with pytest.raises(ValueError, match=message), source.open(MODEL):
-        pass
 
 
 @pytest.mark.parametrize(
@@ -171,7 +133,7 @@ def test_played_batches_are_divided_and_not_the_same(processes, monkeypatch, pla
         opened.append(batches)
         yield iter(())
 
-    monkeypatch.setattr(feeds, "DrawnBatches", open_batches)
+    monkeypatch.setattr(synthetic, "DrawnBatches", open_batches)
     with dataclasses.replace(played, batches=BatchConfig(batch_size=6, seed=5)).open(FRAMES):
         pass
     process, count = processes
@@ -212,64 +174,3 @@ def test_each_kind_of_model_is_fed_with_what_it_reads(played):
     message = "SeqioTask makes tokens, which a frame recogniser does not read; give it BuiltDatasets"
     with pytest.raises(ValueError, match=message), source.open(FRAMES):
         pass
-
-
-class Release:
-    """A reader of one recording of 4 s, without files; notes overlap at any time, to its very end."""
-
-    name, splits = "mine", ("train",)
-
-    def items(self, source, report):
-        return [Item("one", "train", ())]
-
-    def read(self, source, item, report):
-        start = np.arange(0, 3.6, 0.2)
-        notes = make_notes(start, start + 0.39, np.arange(len(start)) + 40, program=20)
-        samples = np.full(4 * SAMPLE_RATE, 0.5, np.float32)
-        return Recording(item.id, item.split, (Stem("organ", samples, notes),))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The release as a data set; its segments' targets would be longer than the target lengths."""
-    folder = tmp_path_factory.mktemp("built")
-    build(Release(), folder, folder / "mine")
-    pipeline = PipelineConfig(batch_size=4, target_lengths=(1, 2), seed=3)
-    return BuiltDatasets(str(folder), ("mine",), pipeline)
-
-
-def test_built_data_sets_give_a_frame_recogniser_samples_and_notes_without_tokens(built):
-    with built.open(FRAMES) as feed:
-        batches = [next(feed.batches) for _ in range(8)]
-        samples = feed.prepare(jax.random.key(0), batches[0], feed.resources)
-    assert samples.shape == (4, FRAMES.segment_samples)
-    counts, latest = set(), 0.0
-    for batch in batches:
-        assert "targets" not in batch and not batch["skipped"].any()
-        is_note = batch["note_pitch"] >= 0
-        assert is_note.any() and (batch["note_program"][is_note] == 20).all()
-        for frames, heard, ends in zip(batch["num_frames"], is_note, batch["note_end"], strict=True):
-            counts.add(int(frames))
-            # A segment that is cut off is silent from there on, and so its notes end there.
-            if frames < FRAMES.segment_frames:
-                assert (ends[heard] <= frames / FRAMES.frames_per_second + 1e-6).all()
-            latest = max(latest, ends[heard].max(initial=0.0))
-    assert min(counts) < FRAMES.segment_frames == max(counts)
-    assert latest > FRAMES.segment_seconds  # of a whole segment, notes last beyond it
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_batches_of_a_frame_recogniser_go_on_where_they_were_left(built, workers):
-    source = dataclasses.replace(built, pipeline=dataclasses.replace(built.pipeline, workers=workers))
-    with source.open(FRAMES) as feed:
-        next(feed.batches)
-        state = feed.batches.get_state()
-        following = next(feed.batches)
-    with source.open(FRAMES) as feed:
-        feed.batches.set_state(state)
-        again = next(feed.batches)
-    assert following.keys() == again.keys()
-    for name, values in following.items():
-        np.testing.assert_array_equal(again[name], values)
-    with pytest.raises(ValueError, match="closed"):  # the block's end ended its workers
-        next(feed.batches)
