@@ -44,9 +44,9 @@ from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.training.adafactor import AdafactorConfig
 from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
 from mt3x.training.initialization import fresh_start
+from mt3x.training.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.training.state import make_optimizer, new_state
 from mt3x.training.step import make_train_step
-from mt3x.transcription.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 POOL_BATCHES = 16

@@ -115,7 +115,7 @@ class Settings:
 
     def shard(self) -> tuple[int, int]:
         """This process's part of the pieces, and how many parts there are."""
-        from mt3x.transcription.mesh import this_process
+        from mt3x.training.mesh import this_process
 
         if self.shard_id is None or self.num_shards is None:
             return this_process()

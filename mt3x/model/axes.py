@@ -1,7 +1,7 @@
 """Logical names of the parameters' axes: what a dimension is, so that others decide how to split it.
 
 Names are T5X's: vocab, embed, mlp, joined_kv (heads and their dimensions in one axis). Which device holds
-which part is `transcription.mesh`'s business.
+which part is `training.mesh`'s business.
 """
 
 from typing import Any

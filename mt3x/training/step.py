@@ -31,11 +31,11 @@ from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 from mt3x.training.config import LossConfig, TrainConfig
 from mt3x.training.frame_loss import FrameLossConfig
 from mt3x.training.frame_loss import frame_loss as frame_recogniser_loss
+from mt3x.training.mesh import AXIS_RULES
 from mt3x.training.state import Params, TrainState, apply_gradients, without_frozen
 from mt3x.training.token_loss import token_loss
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import detect_in_spectra
-from mt3x.transcription.mesh import AXIS_RULES
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 Batch = dict[str, jax.Array]

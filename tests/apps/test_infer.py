@@ -14,8 +14,8 @@ from mt3x.data.records.array_records import Records
 from mt3x.data.records.build import build
 from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Stem
 from mt3x.music.notes import make_notes
+from mt3x.training import mesh
 from mt3x.training.sources.pieces import BuiltPieces
-from mt3x.transcription import mesh
 from mt3x.transcription.result import note_objects
 from mt3x.transcription.transcriber import Transcriber
 

@@ -16,7 +16,7 @@ from mt3x.model.config import TransformerConfig
 from mt3x.model.trunk import TrunkConfig
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.training.frame_loss import FrameLossConfig
-from mt3x.transcription.mesh import make_mesh, replicate, split_batch, state_shardings
+from mt3x.training.mesh import make_mesh, replicate, split_batch, state_shardings
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.training.initialization import fresh_start
 from mt3x.training.state import make_optimizer, new_state

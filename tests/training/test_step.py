@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mt3x.training.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.training.state import REWARM_STEPS, make_optimizer, new_state
 from mt3x.training.step import frame_loss, jitter_shifts, make_train_step, piano_rolls
-from mt3x.transcription.mesh import make_mesh, place, replicate, split_batch, state_shardings
 
 
 def note_columns(*rows, places=6):

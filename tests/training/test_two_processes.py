@@ -18,7 +18,7 @@ import jax, numpy as np
 directory, total_steps, address, count, index = sys.argv[1:]
 count, index = int(count), int(index)
 if count > 1:
-    from mt3x.transcription.mesh import join_processes
+    from mt3x.training.mesh import join_processes
     join_processes(address, count, index)
 
 from mt3x.audio.logmel import SpectrogramConfig

@@ -19,9 +19,9 @@ def join(args: argparse.Namespace) -> None:
     """Finds the other processes, if there are to be any; before anything else is asked of JAX.
 
     Raises:
-      ValueError, RuntimeError: as `transcription.mesh.join_processes`.
+      ValueError, RuntimeError: as `training.mesh.join_processes`.
     """
-    from mt3x.transcription.mesh import join_processes
+    from mt3x.training.mesh import join_processes
 
     told = args.coordinator_address, args.process_count, args.process_index
     if args.multihost or told != (None, None, None):

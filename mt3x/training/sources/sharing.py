@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from mt3x.data.pipeline.batches import BatchConfig
-from mt3x.transcription.mesh import this_process
+from mt3x.training.mesh import this_process
 from mt3x.transcription.models import ModelConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 

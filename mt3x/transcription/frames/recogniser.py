@@ -13,9 +13,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mt3x.audio.logfrequency import DETUNINGS, FilterBank, make_filter_bank
+from mt3x.transcription.devices import SEGMENTS, share_segments
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import detect
-from mt3x.transcription.mesh import SEGMENTS, share_segments
 from mt3x.transcription.segment import Segment
 
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 128

@@ -25,7 +25,7 @@ from mt3x.model.policies import Beam, Greedy, Policy, Without
 from mt3x.music.timegrid import floor_to_steps
 from mt3x.tokens.codec import Codec, Event
 from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
-from mt3x.transcription.mesh import SEGMENTS, share_segments
+from mt3x.transcription.devices import SEGMENTS, share_segments
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.grammar import Grammatical

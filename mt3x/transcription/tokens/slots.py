@@ -20,7 +20,7 @@ from mt3x.model.decoding import DecodingWeights, decode_step
 from mt3x.model.layers import KeyValues
 from mt3x.model.policies import PAD_ID, Policy
 from mt3x.model.transformer import Transformer, empty_cache
-from mt3x.transcription.mesh import SEGMENTS
+from mt3x.transcription.devices import SEGMENTS
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 STEPS = 4

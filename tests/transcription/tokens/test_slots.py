@@ -12,7 +12,7 @@ from mt3x.model.config import TINY
 from mt3x.model.decoding import decoding_weights
 from mt3x.model.policies import Beam, Greedy
 from mt3x.model.transformer import Transformer
-from mt3x.transcription.mesh import share_segments
+from mt3x.transcription.devices import share_segments
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.slots import STEPS, Search, advance, best_ids, empty_slots, fill, resized
 

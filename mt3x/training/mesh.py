@@ -27,30 +27,6 @@ AXIS_RULES: dict[str, str | None] = {
 }
 """Which axis of the mesh a logical axis is split over; those that are not named here are whole everywhere."""
 
-SEGMENTS = "segments"
-"""The only axis of the meshes that transcribe."""
-
-
-def share_segments(batch_size: int | None, on_cpu: int, on_accelerator: int) -> tuple[int, Mesh]:
-    """How many segments are worked on together, and the devices that share them, of this process.
-
-    Args:
-      batch_size: None for what suits the device, `on_cpu` or `on_accelerator`.
-
-    Returns:
-      the number, and a mesh of as many devices as divide it.
-
-    Raises:
-      ValueError: batch_size is less than 1.
-    """
-    if batch_size is None:
-        batch_size = on_cpu if jax.default_backend() == "cpu" else on_accelerator
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
-    return batch_size, jax.make_mesh((count,), (SEGMENTS,), (AxisType.Auto,), devices=devices[:count])
-
 
 def make_mesh(model_devices: int = 1) -> Mesh:
     """All devices as `data` x `model`, `model_devices` of them along `model`.

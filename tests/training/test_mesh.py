@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from mt3x.transcription.mesh import join_processes, make_mesh, replicate, split_batch
+from mt3x.training.mesh import join_processes, make_mesh, replicate, split_batch
 
 TWO_DEVICES = """
 import os
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import numpy as np
-from mt3x.transcription.mesh import make_mesh, replicate, split_batch
+from mt3x.training.mesh import make_mesh, replicate, split_batch
 mesh = make_mesh()
 assert mesh.shape == {"data": 2, "model": 1}, mesh
 batch = split_batch({"targets": np.arange(12).reshape(4, 3), "num_frames": np.arange(4)}, mesh)
@@ -63,7 +63,7 @@ def test_processes_that_cannot_find_each_other_are_told_what_to_give(given, mess
 
 def test_processes_without_a_cluster_are_told_what_to_give():
     # Nothing may be asked of JAX before: a process of its own.
-    program = "from mt3x.transcription.mesh import join_processes; join_processes()"
+    program = "from mt3x.training.mesh import join_processes; join_processes()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     *_, last = done.stderr.splitlines()
     assert last.startswith("ValueError: no cluster tells the processes of each other (")
