@@ -82,8 +82,8 @@ def write_random_model(folder: Path) -> str:
     from mt3x.audio.logmel import SpectrogramConfig
     from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
     from mt3x.model.config import TransformerConfig
-    from mt3x.transcription.models import parameter_shapes
     from mt3x.transcription.tokens.config import TranscriptionConfig
+    from mt3x.transcription.tokens.parameters import parameter_shapes
 
     config = TranscriptionConfig(
         spectrogram=SpectrogramConfig(hop_width=256, log_floor=1e-5, input_offset=3.0, input_scale=1 / 3),

@@ -37,10 +37,11 @@ from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.model.policies import Choice, Greedy, Policy
 from mt3x.tokens.vocabulary import EOS_ID
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.models import parameter_shapes, resolve_model
+from mt3x.transcription.models import resolve_model
 from mt3x.transcription.process import settle_process
 from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
 from mt3x.transcription.tokens.engine import CACHE_LENGTHS, Engine
+from mt3x.transcription.tokens.parameters import parameter_shapes
 from mt3x.transcription.tokens.slots import STEPS, advance, empty_slots
 from mt3x.transcription.transcriber import load
 

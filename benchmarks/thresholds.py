@@ -35,7 +35,8 @@ from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_exampl
 from mt3x.metrics.notes import count_matches, match_notes
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
-from mt3x.transcription.frames.recogniser import FramePredictions, FrameRecogniser
+from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.frames.recogniser import FrameRecogniser
 from mt3x.transcription.models import resolve_model
 from mt3x.transcription.segment import Segment
 

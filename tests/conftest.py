@@ -22,8 +22,8 @@ from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
 from mt3x.training.config import TrainConfig
 from mt3x.training.initialization import starting_shapes
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.models import parameter_shapes
 from mt3x.transcription.tokens.config import TranscriptionConfig
+from mt3x.transcription.tokens.parameters import parameter_shapes
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

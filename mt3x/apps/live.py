@@ -25,7 +25,7 @@ from mt3x.audio.live import PCM_ENCODINGS, pcm_blocks
 from mt3x.audio.load import HIGHEST_SAMPLE_RATE, LOWEST_SAMPLE_RATE, MOST_CHANNELS, AudioError
 from mt3x.audio.microphone import Microphone
 from mt3x.music.notes import empty_notes, sort_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import FORMATS, Transcription
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mt3x.music.notes import make_notes, sort_notes
 from mt3x.music.timegrid import floor_to_steps
 from mt3x.tokens.codec import Codec, EventRange
+from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import bin_to_velocity, num_velocity_bins_from_codec, trim_eos
 
@@ -29,14 +30,6 @@ MIN_NOTE_SECONDS = 0.01
 
 DEFAULT_VELOCITY = 100
 """Velocity of notes before any velocity token."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DecodeReport:
-    """Tokens that could not be used: those without sense, and those beyond the end of their segment."""
-
-    invalid_events: int
-    dropped_events: int
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -40,8 +40,9 @@ from mt3x.training.step import NUM_CLASSES
 from mt3x.training.vocabulary_mapping import old_ids, with_vocabulary
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import fresh_params
-from mt3x.transcription.models import DEFAULT_MODEL, ModelConfig, parameter_shapes, resolve_model
+from mt3x.transcription.models import DEFAULT_MODEL, ModelConfig, resolve_model
 from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
+from mt3x.transcription.tokens.parameters import parameter_shapes
 
 _FREE = ("dropout_rate", "dtype", "attention")
 """Settings of a network that may change when it is trained on."""

@@ -10,7 +10,6 @@ from importlib.resources import files
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from mt3x.checkpoints import (
     CONFIG_FILE,
@@ -22,11 +21,10 @@ from mt3x.checkpoints import (
     load_checkpoint,
     read_config,
 )
-from mt3x.model.config import TransformerConfig
-from mt3x.model.transformer import Transformer
 from mt3x.transcription.frames.config import FrameConfig, is_frame_config
 from mt3x.transcription.frames.network import fresh_params
 from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
+from mt3x.transcription.tokens.parameters import parameter_shapes
 
 ModelConfig = TranscriptionConfig | FrameConfig
 
@@ -69,15 +67,6 @@ def resolve_model(
     if not is_default:  # our own tests check that one; here it would cost 0.3 s of each cold start
         _check_shapes(path, config, checkpoint.params)
     return config, cast_floats(checkpoint.params, "float32"), DEFAULT_MODEL if is_default else path
-
-
-def parameter_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes of an encoder-decoder's parameters by flat name, such as `decoder/decoder_norm/scale`."""
-    model = Transformer(config)
-    frames = jnp.zeros((1, 1, config.input_depth), jnp.float32)
-    ids = jnp.zeros((1, 1), jnp.int32)
-    params = jax.eval_shape(model.init, jax.random.key(0), frames, ids)["params"]
-    return {name: leaf.shape for name, leaf in flatten(params).items()}
 
 
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

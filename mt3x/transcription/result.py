@@ -19,7 +19,7 @@ import numpy as np
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from mt3x.music.midi import midi_bytes, to_pretty_midi
 from mt3x.music.noteseq import to_note_sequence
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -24,7 +24,7 @@ from mt3x.audio.segments import iter_segments
 from mt3x.audio.tuning import TuningTracker
 from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.recogniser import FrameRecogniser

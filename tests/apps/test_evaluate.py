@@ -14,7 +14,7 @@ from mt3x.apps import cli
 from mt3x.audio.load import AudioError
 from mt3x.music.midi import write_midi
 from mt3x.music.notes import make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 
 PIANO = make_notes([0.0, 1.0], [0.5, 1.5], [60, 64])

@@ -15,7 +15,7 @@ from mt3x.music.midi import read_midi, write_midi
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.score.io.musicxml import musicxml_bytes
 from mt3x.score.score import Part, Score, make_score_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 from tests.score.pieces import kern, mei
 

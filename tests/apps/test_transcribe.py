@@ -13,7 +13,7 @@ from mt3x.apps.cli import main
 from mt3x.audio.load import AudioError
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 from tests.score.performances import play, waltz
 

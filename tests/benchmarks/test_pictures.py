@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 from tests.benchmarks.test_clips import write_folder
 

@@ -26,7 +26,7 @@ from mt3x.bridges import beam as bridge
 from mt3x.bridges.beam import Recording, Settings, runner_options, transcribe_corpus
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 from mt3x.transcription.transcriber import Transcriber
 

@@ -17,7 +17,7 @@ import soundfile
 import mt3x
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
 
 ROOT = Path(__file__).parents[2]

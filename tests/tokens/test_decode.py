@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from mt3x.music.notes import empty_notes, make_notes, sort_notes, trim_overlapping_notes, validate_notes
 from mt3x.music.timegrid import segment_start_seconds
 from mt3x.tokens.codec import Event
-from mt3x.tokens.decode import DecodeReport, SegmentDecoder, decode_segments, merge_restrikes
+from mt3x.tokens.decode import SegmentDecoder, decode_segments, merge_restrikes
 from mt3x.tokens.encode import encode_segments
+from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import DECODED_EOS_ID, DECODED_INVALID_ID, VocabularyConfig, build_codec
 

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
 from mt3x.tokens.codec import Event
-from mt3x.tokens.decode import DecodeReport, decode_segments
+from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.encode import encode_segments
 from mt3x.tokens.mixing import mix_targets
+from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
 

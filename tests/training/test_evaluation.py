@@ -8,7 +8,7 @@ import pytest
 
 from mt3x.metrics.instruments import mean_scores
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import EOS_ID
 from mt3x.training import evaluation as evaluate

@@ -12,8 +12,8 @@ from mt3x.model.config import TransformerConfig
 from mt3x.music.instruments import Granularity
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 from mt3x.training.vocabulary_mapping import FRESH, old_ids, with_vocabulary
-from mt3x.transcription.models import parameter_shapes
 from mt3x.transcription.tokens.config import TranscriptionConfig
+from mt3x.transcription.tokens.parameters import parameter_shapes
 from mt3x.transcription.transcriber import Transcriber
 
 

@@ -7,7 +7,8 @@ import pytest
 from mt3x.checkpoints import CheckpointError, cast_floats, flatten, write_t5x
 from mt3x.model.config import TINY
 from mt3x.transcription import models
-from mt3x.transcription.models import parameter_shapes, resolve_model
+from mt3x.transcription.models import resolve_model
+from mt3x.transcription.tokens.parameters import parameter_shapes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

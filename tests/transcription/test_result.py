@@ -11,7 +11,7 @@ import pytest
 
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import empty_notes, make_notes
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import FORMATS, JSON_FORMAT, Transcription
 from tests.score.performances import play, waltz
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NUM_PITCHES
 from mt3x.music.notes import empty_notes, make_notes, note_order
-from mt3x.tokens.decode import DecodeReport
+from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.instrument_prior import InstrumentPrior
 from mt3x.transcription.frames.network import REACH_FRAMES
-from mt3x.transcription.frames.recogniser import FramePredictions
+from mt3x.transcription.frames.predictions import FramePredictions
 from mt3x.transcription.segment import Segment
 
 DRUM_SECONDS = 0.01

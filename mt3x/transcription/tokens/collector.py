@@ -13,7 +13,8 @@ import numpy as np
 
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
 from mt3x.music.timegrid import segment_start_seconds
-from mt3x.tokens.decode import DecodedNote, DecodeReport, SegmentDecoder, merge_restrikes
+from mt3x.tokens.decode import DecodedNote, SegmentDecoder, merge_restrikes
+from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig
