@@ -42,6 +42,7 @@ from mt3x.transcription.process import settle_process
 from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
 from mt3x.transcription.tokens.engine import CACHE_LENGTHS, Engine
 from mt3x.transcription.tokens.parameters import parameter_shapes
+from mt3x.transcription.tokens.recogniser import TokenRecogniser
 from mt3x.transcription.tokens.slots import STEPS, advance, empty_slots
 from mt3x.transcription.transcriber import load
 
@@ -356,8 +357,8 @@ def main() -> None:
     recording, folder = sys.argv[1:]
     settle_process()
     transcriber = load(folder)
-    assert isinstance(transcriber._recogniser, Engine)
-    watch(transcriber._recogniser, stored_lengths(10_000))
+    assert isinstance(transcriber._recogniser, TokenRecogniser)
+    watch(transcriber._recogniser.engine, stored_lengths(10_000))
     transcriber.transcribe(recording)
 
 

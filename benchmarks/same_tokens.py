@@ -37,10 +37,11 @@ from mt3x.model.search import search
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.tokens.vocabulary import EOS_ID
 from mt3x.transcription.process import return_freed_memory
+from mt3x.transcription.recording import SILENCE_PEAK
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.engine import DTYPES, Engine
-from mt3x.transcription.transcriber import SILENCE_PEAK, Transcriber
+from mt3x.transcription.transcriber import Transcriber
 
 BATCH_SIZE = 8
 TIE, MOST_TIES = 1e-4, 0.002

@@ -65,6 +65,7 @@ from mt3x.model.config import PRESETS as NETWORKS
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.engine import DTYPES, Engine
+from mt3x.transcription.tokens.recogniser import TokenRecogniser
 from mt3x.transcription.transcriber import Transcriber
 
 COLD_SECONDS, HOUR_SECONDS = 10.0, 3600.0
@@ -147,8 +148,9 @@ def time_transcription(
 ) -> dict[str, Any]:
     """A whole recording by `Transcriber.transcribe`."""
     transcriber = make_transcriber(model, arguments)
-    engine, config = transcriber._recogniser, model.config
-    assert isinstance(engine, Engine)
+    recogniser, config = transcriber._recogniser, model.config
+    assert isinstance(recogniser, TokenRecogniser)
+    engine = recogniser.engine
     num_segments = len(samples) // config.segment_samples + 1
     watched = watch(engine, stored_lengths(num_segments) if model.is_forced else None)
 
@@ -317,8 +319,9 @@ def time_original(model: Model, arguments: argparse.Namespace) -> dict[str, Any]
     segments = Segments(segments.samples[:count], segments.num_frames[:count], segments.first_frames[:count])
     theirs = run_original(config, segments, arguments)
 
-    engine = make_transcriber(model, arguments)._recogniser
-    assert isinstance(engine, Engine)
+    recogniser = make_transcriber(model, arguments)._recogniser
+    assert isinstance(recogniser, TokenRecogniser)
+    engine = recogniser.engine
     watched = watch(engine, stored_lengths(count))
     listed = [
         Segment(*columns)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mt3x.training.sources.built import BuiltDatasets
     from mt3x.training.sources.seqio_task import SeqioTask
     from mt3x.training.sources.synthetic import DrawnMusic, PlayedMusic
-    from mt3x.transcription.models import ModelConfig
+    from mt3x.transcription.config import ModelConfig
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

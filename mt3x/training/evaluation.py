@@ -15,7 +15,7 @@ import numpy as np
 from mt3x.metrics.instruments import evaluate, mean_scores
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import EOS_ID, PAD_ID
-from mt3x.transcription.models import ModelConfig
+from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.result import Transcription
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig

@@ -38,9 +38,10 @@ from mt3x.training.config import LossConfig, TrainConfig
 from mt3x.training.state import Params
 from mt3x.training.step import NUM_CLASSES
 from mt3x.training.vocabulary_mapping import old_ids, with_vocabulary
+from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import fresh_params
-from mt3x.transcription.models import DEFAULT_MODEL, ModelConfig, resolve_model
+from mt3x.transcription.models import DEFAULT_MODEL, resolve_model
 from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
 from mt3x.transcription.tokens.parameters import parameter_shapes
 

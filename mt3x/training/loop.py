@@ -33,8 +33,8 @@ from mt3x.training.log import Profile, TrainLog
 from mt3x.training.mesh import make_mesh, place, replicate, split_batch, state_shardings
 from mt3x.training.state import Params, TrainState, make_optimizer, new_state
 from mt3x.training.step import Prepare, make_train_step
+from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.models import ModelConfig
 
 CHECKPOINTS, WEIGHTS = "checkpoints", "weights"
 

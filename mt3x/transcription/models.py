@@ -1,11 +1,15 @@
-"""Which model a name or a path means: its settings and its weights.
+"""Which model a name or a path means: its settings, its weights, and what recognises with them.
 
 Settings come from the `config.json` stored with the weights; Google's released checkpoints have none and need
 a preset. Weights are float32 and have exactly the shapes that the settings ask for.
+
+Only here are the two kinds of models told apart, and only the modules of a model's own kind are imported: a
+frame recogniser runs without anything that writes or decodes tokens.
 """
 
 import functools
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -21,12 +25,8 @@ from mt3x.checkpoints import (
     load_checkpoint,
     read_config,
 )
-from mt3x.transcription.frames.config import FrameConfig, is_frame_config
-from mt3x.transcription.frames.network import fresh_params
-from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
-from mt3x.transcription.tokens.parameters import parameter_shapes
-
-ModelConfig = TranscriptionConfig | FrameConfig
+from mt3x.transcription.config import ModelConfig, config_from_json
+from mt3x.transcription.recogniser import Recogniser
 
 DEFAULT_MODEL = "default"
 """The model inside the package."""
@@ -45,23 +45,17 @@ def resolve_model(
       ValueError: no such model or preset, or settings that are missing or unsound.
       CheckpointError: the checkpoint is missing, broken or of other shapes; it is a ValueError.
     """
-    if preset is not None and preset not in PRESETS:
-        raise ValueError(f"there is no preset {preset!r}; choose from {', '.join(PRESETS)}")
+    given = None if preset is None else _preset(preset)
     is_default = name_or_path is None or name_or_path == DEFAULT_MODEL
     path = _default_folder() if name_or_path is None or is_default else os.fspath(name_or_path)
-    if path in PRESETS and not os.path.exists(path):
-        raise ValueError(
-            f"{path!r} names settings, whose weights are not shipped; give the folder of a checkpoint as the "
-            f"model and preset {path!r} with it"
-        )
+    if not is_default and not os.path.exists(path):
+        _refuse_preset(path)
     checkpoint = load_checkpoint(path)
     stored = read_config(checkpoint.found)
-    if preset is not None:
-        config = PRESETS[preset]
+    if given is not None:
+        config = given
     elif stored is not None:
-        text, source = stored.decode(), f"{path}: {CONFIG_FILE}"
-        kind = FrameConfig if is_frame_config(text) else TranscriptionConfig
-        config = kind.from_json(text, source)
+        config = config_from_json(stored.decode(), f"{path}: {CONFIG_FILE}")
     else:
         raise ValueError(_unknown_settings(path, checkpoint.params))
     if not is_default:  # our own tests check that one; here it would cost 0.3 s of each cold start
@@ -69,11 +63,61 @@ def resolve_model(
     return config, cast_floats(checkpoint.params, "float32"), DEFAULT_MODEL if is_default else path
 
 
+def make_recogniser(
+    config: ModelConfig,
+    params: Mapping[str, Any],
+    name: str,
+    batch_size: int | None = None,
+    mt3_compatible: bool = False,
+    dtype: str | None = None,
+) -> Recogniser:
+    """The recogniser for a model's settings.
+
+    Args:
+      name: of the model, for messages; the others are those of `Transcriber`.
+
+    Raises:
+      ValueError: batch_size is less than 1, or a dtype that the model does not compute in.
+    """
+    if config.kind == "frames":
+        from mt3x.transcription.frames.recogniser import FrameRecogniser
+
+        if dtype not in (None, "float32"):
+            raise ValueError(f"dtype is {dtype!r}, but {name} computes in float32 only; leave it out")
+        return FrameRecogniser(config, params, batch_size)
+    from mt3x.transcription.tokens.recogniser import TokenRecogniser
+
+    return TokenRecogniser(config, params, batch_size, mt3_compatible, dtype)
+
+
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    if isinstance(config, TranscriptionConfig):
+    if config.kind == "tokens":
+        from mt3x.transcription.tokens.parameters import parameter_shapes
+
         return parameter_shapes(config.network)
+    from mt3x.transcription.frames.network import fresh_params
+
     shapes = jax.eval_shape(functools.partial(fresh_params, config), jax.random.key(0))
     return {name: leaf.shape for name, leaf in flatten(shapes).items()}
+
+
+def _preset(name: str) -> ModelConfig:
+    from mt3x.transcription.tokens.config import PRESETS
+
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; choose from {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _refuse_preset(path: str) -> None:
+    """Tells whoever gives the name of settings in the place of weights what is missing."""
+    from mt3x.transcription.tokens.config import PRESETS
+
+    if path in PRESETS:
+        raise ValueError(
+            f"{path!r} names settings, whose weights are not shipped; give the folder of a checkpoint as the "
+            f"model and preset {path!r} with it"
+        )
 
 
 def _default_folder() -> str:
@@ -93,6 +137,8 @@ def _check_shapes(path: str, config: ModelConfig, params: dict[str, Any]) -> Non
 
 
 def _unknown_settings(path: str, params: dict[str, Any]) -> str:
+    from mt3x.transcription.tokens.config import PRESETS
+
     sizes = infer_sizes(params)
     fitting = [
         f"its sizes are those of {name}"

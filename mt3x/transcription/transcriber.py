@@ -1,42 +1,34 @@
 """The transcriber: a recording in, a `Transcription` out, in memory that hardly grows with its length.
 
 A recording is read in blocks, cut into segments, and forgotten once these are recognised; only notes are
-kept. There are two kinds of models, told apart by their configuration: frame recognisers
-(`transcription.frames`) and those that write tokens (`transcription.tokens.engine`,
-`transcription.tokens.collector`). Segments without any sound are not shown to the network (MT3 shows them,
-and it may write notes there): `mt3_compatible=True` shows them.
+kept. There are two kinds of recognisers (`transcription.frames`, `transcription.tokens`), which look alike
+from here (`transcription.recogniser`).
+Segments without any sound are not shown to the network (MT3 shows them, and it may write notes there):
+`mt3_compatible=True` shows them.
 """
 
 import contextlib
 import dataclasses
-import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mt3x.audio.ahead import read_recordings
 from mt3x.audio.live import audio_seconds, from_blocks
 from mt3x.audio.load import AudioError, from_array, stream_audio
-from mt3x.audio.segments import iter_segments
-from mt3x.audio.tuning import TuningTracker
 from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
-from mt3x.tokens.report import DecodeReport
-from mt3x.transcription.frames.assembly import NoteAssembler
-from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.frames.recogniser import FrameRecogniser
-from mt3x.transcription.models import ModelConfig, resolve_model
+from mt3x.transcription.config import ModelConfig
+from mt3x.transcription.models import make_recogniser, resolve_model
+from mt3x.transcription.recording import Recording
 from mt3x.transcription.result import Transcription
 from mt3x.transcription.segment import Segment
-from mt3x.transcription.tokens.collector import NoteCollector
-from mt3x.transcription.tokens.config import SearchName
-from mt3x.transcription.tokens.engine import Engine
 
-SILENCE_PEAK = 1e-4
-"""Samples up to this size (-80 dB of full scale) are silence."""
+if TYPE_CHECKING:
+    from mt3x.transcription.tokens.config import SearchName
 
 Progress = Callable[[float, float | None], None]
 """Called with the seconds done and the seconds of the whole recording (None where unknown)."""
@@ -46,7 +38,7 @@ def load(
     name_or_path: str | os.PathLike[str] | None = None,
     *,
     preset: str | None = None,
-    search: SearchName | None = None,
+    search: "SearchName | None" = None,
     merge_restrikes_seconds: float | None = None,
     instruments: str | Iterable[str | int] | None = None,
     batch_size: int | None = None,
@@ -68,15 +60,8 @@ def load(
       ValueError: no such model, a broken checkpoint (`CheckpointError`), or a bad option.
     """
     config, params, name = resolve_model(name_or_path, preset)
-    is_frames = isinstance(config, FrameConfig)
-    if is_frames and search is not None:
-        raise ValueError(f"search is {search!r}, but {name} writes no tokens to search among; leave it out")
-    changes = {
-        "search": search,
-        "merge_seconds" if is_frames else "merge_restrikes_seconds": merge_restrikes_seconds,
-        "instruments": None if instruments is None else parse_instruments(instruments),
-    }
-    config = dataclasses.replace(config, **{key: new for key, new in changes.items() if new is not None})
+    programs = None if instruments is None else parse_instruments(instruments)
+    config = config.with_options(name, search, merge_restrikes_seconds, programs)
     return Transcriber(config, params, name, batch_size, mt3_compatible, dtype)
 
 
@@ -126,17 +111,12 @@ class Transcriber:
         self.config = config
         self.name = name
         self._mt3_compatible = mt3_compatible
-        if isinstance(config, FrameConfig):
-            if dtype not in (None, "float32"):
-                raise ValueError(f"dtype is {dtype!r}, but {name} computes in float32 only; leave it out")
-            self._recogniser = FrameRecogniser(config, params, batch_size)
-        else:
-            self._recogniser = Engine(config, params, batch_size, dtype)
+        self._recogniser = make_recogniser(config, params, name, batch_size, mt3_compatible, dtype)
 
     @property
     def knows_bends(self) -> bool:
         """Whether it can say how notes bend."""
-        return isinstance(self.config, FrameConfig)
+        return self._recogniser.knows_bends
 
     def transcribe(
         self,
@@ -159,12 +139,12 @@ class Transcriber:
           ValueError: samples without sample_rate, a file with one, or bends of a model that knows none.
         """
         blocks, total_seconds = self._open(recording, sample_rate)
-        take = self._take(bends=bends)
-        for segment, found in self._recognise(take.segments(blocks)):
-            self._collect(segment, found)
+        opened = self._begin(bends=bends)
+        for segment, predicted in self._recogniser.recognise(opened.segments(blocks)):
+            opened.collect(segment, predicted)
             if progress is not None:
                 progress(self._end_seconds(segment), total_seconds)
-        return self._finish(take)
+        return opened.finish(self.name)
 
     def transcribe_all(
         self,
@@ -192,33 +172,30 @@ class Transcriber:
         Raises:
           ValueError: num_workers is negative, or bends of a model that knows none.
         """
-        takes: deque[_Take] = deque()
+        opened: deque[Recording] = deque()
         read = read_recordings(recordings, self.config.sample_rate, num_workers)
 
         def segments() -> Iterator[Segment]:
             for number, blocks in read:
-                takes.append(self._take(number, bends))
+                opened.append(self._begin(number, bends))
                 try:
                     if progress is not None:
-                        takes[-1].total_seconds = audio_seconds(recordings[number])
-                    yield from takes[-1].segments(blocks)
+                        opened[-1].total_seconds = audio_seconds(recordings[number])
+                    yield from opened[-1].segments(blocks)
                 except AudioError as error:
-                    takes[-1].error = error
+                    opened[-1].error = error
 
         def finished() -> Iterator[Transcription | AudioError]:
-            while takes and takes[0].is_done:
-                take = takes.popleft()
-                if take.error is not None:
-                    yield take.error
-                else:
-                    yield self._finish(take)
+            while opened and opened[0].is_done:
+                recording = opened.popleft()
+                yield recording.finish(self.name) if recording.error is None else recording.error
 
         with contextlib.closing(read):
-            for segment, found in self._recognise(segments()):
-                self._collect(segment, found)
+            for segment, predicted in self._recogniser.recognise(segments()):
+                recording: Recording = segment.source
+                recording.collect(segment, predicted)
                 if progress is not None:
-                    take = segment.source
-                    progress(take.number, self._end_seconds(segment), take.total_seconds)
+                    progress(recording.number, self._end_seconds(segment), recording.total_seconds)
                 yield from finished()
             yield from finished()
 
@@ -244,18 +221,16 @@ class Transcriber:
         Raises:
           AudioError: samples that can't be used, while iterating.
         """
-        take = self._take()
+        opened = self._begin()
         mono = from_blocks(blocks, sample_rate, self.config.sample_rate)
-        for segment, found in self._recognise(take.segments(mono)):
-            self._collect(segment, found)
-            if len(notes := take.collector.take_final()):
-                take.num_notes += len(notes)
+        for segment, predicted in self._recogniser.recognise(opened.segments(mono)):
+            opened.collect(segment, predicted)
+            if len(notes := opened.take_final()):
                 yield notes
-        notes, report = take.collector.notes()
-        if len(notes):
-            take.num_notes += len(notes)
-            yield notes
-        return self._transcription(take, empty_notes(), report)
+        found = opened.finish(self.name)
+        if len(found.notes):
+            yield found.notes
+        return dataclasses.replace(found, notes=empty_notes())
 
     def _open(
         self, recording: str | os.PathLike[str] | np.ndarray, sample_rate: int | None
@@ -273,116 +248,10 @@ class Transcriber:
         samples = from_array(recording, sample_rate, target_rate)
         return [samples], len(samples) / target_rate
 
-    def _take(self, number: int = 0, bends: bool = False) -> "_Take":
+    def _begin(self, number: int = 0, bends: bool = False) -> Recording:
         if bends and not self.knows_bends:
             raise ValueError(f"{self.name} writes tokens, which hold no bends; leave bends out")
-        return _Take(number, self.config, self._mt3_compatible, bends)
-
-    def _recognise(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Any]]:
-        """Each segment with what its recording's collector takes: predictions, or ids; in order."""
-        if isinstance(self._recogniser, FrameRecogniser):
-            return self._recogniser.recognise(segments)
-        return self._recogniser.decode(segments)
-
-    def _collect(self, segment: Segment, found: Any) -> None:
-        """Gives what was found in a segment to the take that it is from."""
-        take: _Take = segment.source
-        take.num_recognised += 1
-        take.num_sounding += not segment.is_silent
-        take.collector.add(segment, found)
-
-    def _finish(self, take: "_Take") -> Transcription:
-        """The transcription of a recording whose segments are all collected."""
-        if take.has_bends and isinstance(take.collector, NoteAssembler):
-            notes, bends = take.collector.notes_with_bends()
-            found = self._transcription(take, notes, DecodeReport(0, 0))
-            return dataclasses.replace(found, bends=tuple(bends))
-        return self._transcription(take, *take.collector.notes())
-
-    def _transcription(self, take: "_Take", notes: np.ndarray, report: DecodeReport) -> Transcription:
-        duration_seconds = take.num_samples / self.config.sample_rate
-        num_cut = take.collector.num_cut if isinstance(take.collector, NoteCollector) else 0
-        notices = _notices(take.num_notes + len(notes), take.num_sounding, num_cut)
-        return Transcription(notes, report, duration_seconds, self.name, notices, take.tuning_cents)
+        return Recording(self._recogniser, self.config, number, bends, self._mt3_compatible)
 
     def _end_seconds(self, segment: Segment) -> float:
         return (segment.first_frame + segment.num_frames) / self.config.frames_per_second
-
-
-class _Take:
-    """One recording on its way.
-
-    Attributes:
-      number: among recordings that are transcribed together.
-      has_bends: whether its notes' bends are kept.
-      total_seconds: of the recording, if known.
-      num_samples, num_segments: read so far.
-      num_recognised, num_sounding: segments that are done, and those of them that sound.
-      num_notes: notes that were handed out before the end.
-      is_read, error: whether its end was reached, and what ended it before.
-    """
-
-    def __init__(self, number: int, config: ModelConfig, mt3_compatible: bool, has_bends: bool = False):
-        self.number, self.has_bends = number, has_bends
-        self._lead_frames = self._overlap_frames = 0
-        self._tuning: TuningTracker | None = None
-        if isinstance(config, FrameConfig):
-            self.collector = NoteAssembler(config, follow_bends=has_bends)
-            self._lead_frames = config.lead_frames
-            self._overlap_frames = config.lead_frames + config.tail_frames
-            self._tuning = TuningTracker(config.sample_rate)
-        else:
-            self.collector = NoteCollector(config, mt3_compatible)
-        self.num_samples = self.num_segments = 0
-        self.num_recognised = self.num_sounding = self.num_notes = 0
-        self.total_seconds: float | None = None
-        self.is_read = False
-        self.error: AudioError | None = None
-        self._config = config
-        self._shows_silence = mt3_compatible
-
-    @property
-    def tuning_cents(self) -> float | None:
-        """How far it lies above 440 Hz, as far as it is read; None where that is not followed."""
-        return None if self._tuning is None else self._tuning.cents
-
-    @property
-    def is_done(self) -> bool:
-        return self.error is not None or (self.is_read and self.num_recognised == self.num_segments)
-
-    def segments(self, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:
-        """Cuts blocks of mono samples at the network's rate."""
-        hop_samples = round(self._config.sample_rate / self._config.frames_per_second)
-        silence = np.zeros(self._lead_frames * hop_samples, np.float32)
-        for cut in iter_segments(
-            itertools.chain([silence], self._counted(blocks)),
-            self._config.segment_frames,
-            hop_samples,
-            self._overlap_frames,
-        ):
-            for samples, num_frames, first_frame in zip(
-                cut.samples, cut.num_frames.tolist(), cut.first_frames.tolist(), strict=True
-            ):
-                self.num_segments += 1
-                is_silent = bool(np.abs(samples).max() <= SILENCE_PEAK) and not self._shows_silence
-                tuning_cents = self._tuning.add(samples) if self._tuning is not None else 0.0
-                first_frame -= self._lead_frames
-                yield Segment(samples, num_frames, first_frame, is_silent, self, tuning_cents)
-        self.is_read = True
-
-    def _counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            self.num_samples += len(block)
-            yield block
-
-
-def _notices(num_notes: int, num_sounding: int, num_cut: int) -> tuple[str, ...]:
-    """What a person should know of a transcription."""
-    notices = []
-    if num_sounding == 0:
-        notices.append("the recording is silent: no sample exceeds -80 dB of full scale")
-    elif num_notes == 0:
-        notices.append("no notes were found")
-    if num_cut:
-        notices.append(f"{num_cut} of {num_sounding} segments need more tokens than the model may write")
-    return tuple(notices)

@@ -8,6 +8,7 @@ from mt3x.checkpoints import CheckpointError, cast_floats, flatten, write_t5x
 from mt3x.model.config import TINY
 from mt3x.transcription import models
 from mt3x.transcription.models import resolve_model
+from mt3x.transcription.tokens.config import PRESETS
 from mt3x.transcription.tokens.parameters import parameter_shapes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -37,7 +38,7 @@ def test_stored_bfloat16_is_read_as_float32(small_model, tmp_path):
 
 
 def test_preset_serves_weights_without_settings(small_model, folder, monkeypatch):
-    monkeypatch.setitem(models.PRESETS, "mt3", small_model[0])
+    monkeypatch.setitem(PRESETS, "mt3", small_model[0])
     assert resolve_model(folder, preset="mt3")[0] == small_model[0]
 
 
@@ -62,7 +63,7 @@ def test_missing_settings_name_the_presets_and_the_sizes(folder):
 
 
 def test_missing_settings_name_the_preset_whose_sizes_fit(folder, small_model, monkeypatch):
-    monkeypatch.setitem(models.PRESETS, "ismir2021", small_model[0])
+    monkeypatch.setitem(PRESETS, "ismir2021", small_model[0])
     with pytest.raises(ValueError, match="its sizes are those of ismir2021"):
         resolve_model(folder)
 

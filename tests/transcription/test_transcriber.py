@@ -320,3 +320,15 @@ def test_options_of_a_frame_recogniser_are_taken_or_refused(frames_folder):
         mt3x.load(frames_folder, search="greedy")
     with pytest.raises(ValueError, match="dtype is 'int8', but .*frames computes in float32 only; leave it"):
         mt3x.load(frames_folder, dtype="int8")
+
+
+def test_a_frame_recogniser_runs_without_anything_that_decodes_tokens(frames_folder):
+    script = (
+        "import sys, numpy as np, mt3x\n"
+        f"mt3x.load({str(frames_folder)!r}, batch_size=1).transcribe(np.zeros(8000, np.float32), {RATE})\n"
+        "tokens = ('mt3x.transcription.tokens', 'mt3x.model.transformer', 'mt3x.model.decoding',\n"
+        "          'mt3x.model.policies', 'mt3x.tokens.codec', 'mt3x.tokens.decode')\n"
+        "print([name for name in sys.modules if name.startswith(tokens)])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "[]\n", done.stderr

@@ -9,7 +9,7 @@ from mt3x.data.records.recordings import SAMPLE_RATE
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
 from mt3x.training.sources.sharing import divide, token_config
-from mt3x.transcription.models import ModelConfig
+from mt3x.transcription.config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mt3x.data.pipeline.batches import BatchConfig
 from mt3x.training.mesh import this_process
-from mt3x.transcription.models import ModelConfig
+from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 _SEEDS_APART = 1_000_003

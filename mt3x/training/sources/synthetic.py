@@ -20,8 +20,8 @@ from mt3x.synthesis.soundfonts import find_soundfont
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
 from mt3x.training.sources.sharing import share_of, token_config
+from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.models import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)

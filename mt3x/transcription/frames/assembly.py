@@ -16,6 +16,7 @@ from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.instrument_prior import InstrumentPrior
 from mt3x.transcription.frames.network import REACH_FRAMES
 from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.recogniser import Collected
 from mt3x.transcription.segment import Segment
 
 DRUM_SECONDS = 0.01
@@ -107,6 +108,11 @@ class NoteAssembler:
         for row in list(self._open):
             self._end(row, self._decided / self._fps)
         return self._take()
+
+    def finish(self) -> Collected:
+        """As `notes`, with the bends where they are followed."""
+        notes, bends = self.notes_with_bends()
+        return Collected(notes, DecodeReport(0, 0), tuple(bends) if self._follows_bends else None)
 
     def _take(self) -> tuple[np.ndarray, list[np.ndarray]]:
         (rows, self._rows), (bends, self._bends) = (self._rows, []), (self._bends, [])

@@ -6,14 +6,14 @@ A `FrameConfig` is stored as `config.json` beside the weights; `"kind": "frames"
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from mt3x.audio.logfrequency import SpectraConfig
 from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, TrunkConfig
 from mt3x.music.instruments import DRUMS, Granularity
 from mt3x.tokens.spec import NoteSpec
 
-KIND = "frames"
+KIND: Literal["frames"] = "frames"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,8 @@ class FrameConfig:
     Raises:
       ValueError: a size out of its limits.
     """
+
+    kind: ClassVar[Literal["frames"]] = KIND
 
     spectra: SpectraConfig = SpectraConfig()
     network: TrunkConfig = TrunkConfig()
@@ -133,6 +135,25 @@ class FrameConfig:
     def segment_seconds(self) -> float:
         """Seconds of one full segment."""
         return self.segment_samples / self.spectra.sample_rate
+
+    def with_options(
+        self,
+        model: str,
+        search: str | None = None,
+        merge_restrikes_seconds: float | None = None,
+        instruments: tuple[int, ...] | None = None,
+    ) -> "FrameConfig":
+        """The settings with those of `mt3x.load` that are not None; `model` is the model's name.
+
+        Raises:
+          ValueError: a search, which there is none of, or an unsound value.
+        """
+        if search is not None:
+            raise ValueError(
+                f"search is {search!r}, but {model} writes no tokens to search among; leave it out"
+            )
+        changes = {"merge_seconds": merge_restrikes_seconds, "instruments": instruments}
+        return dataclasses.replace(self, **{key: new for key, new in changes.items() if new is not None})
 
     def to_json(self) -> str:
         """A JSON object from which `from_json` makes an equal value."""

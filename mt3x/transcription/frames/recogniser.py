@@ -13,7 +13,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mt3x.audio.logfrequency import DETUNINGS, make_filter_bank
+from mt3x.audio.tuning import TuningTracker
 from mt3x.transcription.devices import SEGMENTS, share_segments
+from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.predictions import FramePredictions, predict
 from mt3x.transcription.segment import Segment
@@ -28,7 +30,10 @@ class FrameRecogniser:
     Attributes:
       batch_size: how many segments go through it together at most.
       num_devices: how many devices share each batch.
+      lead_frames, tail_frames: those of its settings.
     """
+
+    knows_bends = True
 
     def __init__(self, config: FrameConfig, params: Mapping[str, Any], batch_size: int | None = None):
         """Puts the weights where the network runs.
@@ -42,6 +47,8 @@ class FrameRecogniser:
         """
         self.batch_size, mesh = share_segments(batch_size, CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE)
         self.num_devices = mesh.size
+        self.lead_frames, self.tail_frames = config.lead_frames, config.tail_frames
+        self._config = config
         self._split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((SEGMENTS,), ()))
         self._params, self._bank = jax.device_put((dict(params), make_filter_bank(config.spectra)), whole)
         # Each device keeps to its share: XLA would gather the whole batch for a Fourier transform.
@@ -64,6 +71,14 @@ class FrameRecogniser:
             sounding = [segment for segment in batch if not segment.is_silent]
             found = iter(self._predictions(sounding) if sounding else ())
             yield from ((segment, None if segment.is_silent else next(found)) for segment in batch)
+
+    def new_collector(self, follow_bends: bool = False) -> NoteAssembler:
+        """A collector for a recording."""
+        return NoteAssembler(self._config, follow_bends)
+
+    def new_tuning_tracker(self) -> TuningTracker:
+        """What follows a recording's tuning: its segments are read with filters that are detuned alike."""
+        return TuningTracker(self._config.sample_rate)
 
     def _predictions(self, segments: list[Segment]) -> Iterator[FramePredictions]:
         # Copies of a real segment fill the batch: one shape, one compilation.

@@ -16,6 +16,7 @@ from mt3x.music.timegrid import segment_start_seconds
 from mt3x.tokens.decode import DecodedNote, SegmentDecoder, merge_restrikes
 from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
+from mt3x.transcription.recogniser import Collected
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
@@ -66,6 +67,11 @@ class NoteCollector:
         self._decoder.finish()
         self._begun += self._decoder.take_notes()
         return self._take(math.inf), self._decoder.report
+
+    def finish(self) -> Collected:
+        """As `notes`, with how many segments were cut off."""
+        notes, report = self.notes()
+        return Collected(notes, report, num_cut=self.num_cut)
 
     @property
     def num_waiting(self) -> int:

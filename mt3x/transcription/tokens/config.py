@@ -8,7 +8,7 @@ Source: MT3's `gin/{mt3,ismir2021}.gin`, `gin/model.gin` and `InferenceModel` of
 
 import dataclasses
 import json
-from typing import Any, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import SMALL, TransformerConfig
@@ -33,6 +33,8 @@ class TranscriptionConfig:
         off.
       instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
     """
+
+    kind: ClassVar[Literal["tokens"]] = "tokens"
 
     spectrogram: SpectrogramConfig = SpectrogramConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
@@ -96,6 +98,25 @@ class TranscriptionConfig:
     def segment_seconds(self) -> float:
         """Seconds of one full segment."""
         return self.segment_samples / self.spectrogram.sample_rate
+
+    def with_options(
+        self,
+        model: str,
+        search: SearchName | None = None,
+        merge_restrikes_seconds: float | None = None,
+        instruments: tuple[int, ...] | None = None,
+    ) -> "TranscriptionConfig":
+        """The settings with those of `mt3x.load` that are not None; `model` is the model's name.
+
+        Raises:
+          ValueError: an unsound value.
+        """
+        changes = {
+            "search": search,
+            "merge_restrikes_seconds": merge_restrikes_seconds,
+            "instruments": instruments,
+        }
+        return dataclasses.replace(self, **{key: new for key, new in changes.items() if new is not None})
 
     def to_json(self) -> str:
         """The configuration as JSON text; `from_json` reads it back to an equal value."""
