@@ -41,7 +41,7 @@ def make_takes(folder: Path) -> None:
     import numpy as np
     import soundfile
 
-    from mt3x.music.midi import write_midi
+    from mt3x.music.midi_writing import write_midi
     from mt3x.music.notes import make_notes
 
     random = np.random.default_rng(0)

@@ -176,7 +176,7 @@ def librosa_beats(notes: np.ndarray) -> np.ndarray:
 
 
 def pretty_midi_beats(notes: np.ndarray) -> np.ndarray:
-    from mt3x.music.midi import to_pretty_midi
+    from mt3x.music.midi_writing import to_pretty_midi
 
     midi = to_pretty_midi(notes)
     tempo = midi.estimate_tempo()

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from mt3x.data.synthetic.scores import is_held_out, read_score
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer
 

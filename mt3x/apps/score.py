@@ -214,7 +214,7 @@ def _drawn(pages: list[str], suffix: str) -> list[bytes]:
 
 
 def _midi(score: "Score") -> bytes:
-    from mt3x.music.midi import midi_bytes
+    from mt3x.music.midi_writing import midi_bytes
     from mt3x.score.io.playing import played_notes, score_tempo_map
 
     return midi_bytes(played_notes(score), score_tempo_map(score))

@@ -131,7 +131,7 @@ def find(inputs: Sequence[str], formats: Sequence[str]) -> "list[Recording]":
 
 def _expand(inputs: Sequence[str]) -> Iterator[str]:
     """The inputs, and in the place of each list what stands in it."""
-    from mt3x.bridges.beam import read_file
+    from mt3x.bridges.beam_files import read_file
 
     for name in inputs:
         if name.lower().endswith(".txt"):
@@ -143,7 +143,8 @@ def _expand(inputs: Sequence[str]) -> Iterator[str]:
 
 def _find_remote(inputs: Sequence[str], formats: Sequence[str]) -> "list[Recording]":
     """As `batch.plan`; a name with a suffix of audio is taken for a recording without asking."""
-    from mt3x.bridges.beam import Recording, list_files
+    from mt3x.bridges.beam import Recording
+    from mt3x.bridges.beam_files import list_files
 
     recordings: dict[str, None] = {}
     folders: list[str] = []

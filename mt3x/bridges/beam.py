@@ -22,14 +22,12 @@ once. Other errors are faults of the program or the machine: the runner handles 
 Paths are local or of any scheme that Beam's file systems know (`gs://`); all workers must see them.
 """
 
-import contextlib
 import dataclasses
 import json
 import shutil
 import tempfile
 import threading
 import time
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +41,7 @@ from apache_beam.options import pipeline_options  # pyright: ignore[reportMissin
 from apache_beam.utils.shared import Shared  # pyright: ignore[reportMissingImports]
 
 from mt3x.audio.load import AudioError
+from mt3x.bridges.beam_files import delete, read_file, write_file
 
 if TYPE_CHECKING:
     from mt3x.transcription.result import Transcription
@@ -124,7 +123,7 @@ def transcribe_corpus(
     # Held until the run ends, and what a local worker, which is a thread of this process, gets from `shared`.
     model = shared.acquire(lambda: _Model(settings.model)) if _works_here(options) else None
     for name in (*RESULTS, FAILED):
-        _delete(settings.place(name))
+        delete(settings.place(name))
     lines = "".join(f"{json.dumps(dataclasses.asdict(recording))}\n" for recording in recordings)
     write_file(settings.place(RECORDINGS), lines.encode())
     _build(pipeline, settings, shared)
@@ -160,40 +159,6 @@ def runner_options(words: Sequence[str]) -> "pipeline_options.PipelineOptions":
             raise ValueError(f"neither mt3x nor Apache Beam knows an option --{unknown[0]}")
     FileSystems.set_options(options)
     return options
-
-
-def list_files(pattern: str) -> list[str]:
-    """The files that a pattern of Beam names: `*` and `?` within a folder, `**` across folders; sorted.
-
-    Raises:
-      OSError: the file system can't be asked.
-      ValueError: no file system has this scheme; the message names what to install for Google's.
-    """
-    return sorted(found.path for found in FileSystems.match([pattern])[0].metadata_list)
-
-
-def read_file(path: str) -> bytes:
-    """The bytes of a file, as they are."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return file.read()
-
-
-def write_file(path: str, content: bytes) -> None:
-    """Writes a file under a temporary name in its folder, which is made if it is missing, and renames it."""
-    temporary = FileSystems.join(FileSystems.split(path)[0], f".{uuid.uuid4().hex}.tmp")
-    try:
-        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            file.write(content)
-        FileSystems.rename([temporary], [path])
-    except OSError:
-        with contextlib.suppress(OSError):
-            _delete(temporary)
-        raise
-
-
-def _delete(path: str) -> None:
-    if FileSystems.exists(path):
-        FileSystems.delete([path])
 
 
 def _works_here(options: "pipeline_options.PipelineOptions") -> bool:

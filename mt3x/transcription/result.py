@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mt3x.music.instruments import DRUMS_NAME, program_name
-from mt3x.music.midi import midi_bytes, to_pretty_midi
+from mt3x.music.midi_writing import midi_bytes, to_pretty_midi
 from mt3x.music.noteseq import to_note_sequence
 from mt3x.tokens.report import DecodeReport
 

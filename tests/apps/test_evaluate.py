@@ -12,7 +12,7 @@ import pytest
 import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps import cli
 from mt3x.audio.load import AudioError
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription

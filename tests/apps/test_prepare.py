@@ -12,7 +12,7 @@ from mt3x.data.datasets import READERS
 from mt3x.data.records.array_records import Records
 from mt3x.data.synthetic.bands import load_bands
 from mt3x.data.synthetic.scores import load_scores
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 from mt3x.synthesis.note_banks import load_note_bank
 from mt3x.synthesis.sampled.instruments import load_samples

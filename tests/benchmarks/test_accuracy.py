@@ -9,7 +9,7 @@ import soundfile
 
 from mt3x.metrics.report import Decoding
 from mt3x.metrics.summary import summarize
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 NOTES = make_notes([0.0, 0.5, 1.0], [0.4, 0.9, 1.4], [60, 64, 67], program=[0, 40, 73])

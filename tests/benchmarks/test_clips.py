@@ -15,7 +15,7 @@ from clips import ClipScores, Kind, LabelledClip
 
 import mt3x
 from mt3x.metrics.tables import FoundCounts
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import empty_notes, make_notes
 
 SOURCES = {

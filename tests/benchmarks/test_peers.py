@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from accuracy import Clip
 
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 NOTES = make_notes([0.0, 0.5], [0.4, 0.9], [60, 64])

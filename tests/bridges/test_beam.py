@@ -24,6 +24,7 @@ import mt3x.transcription.transcriber as transcriber_module
 from mt3x.audio.load import AudioError, load_audio
 from mt3x.bridges import beam as bridge
 from mt3x.bridges.beam import Recording, Settings, runner_options, transcribe_corpus
+from mt3x.bridges.beam_files import list_files, read_file, write_file
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import make_notes
 from mt3x.tokens.report import DecodeReport
@@ -278,15 +279,15 @@ def test_a_model_that_cannot_be_used_is_said_before_anything_is_written(library,
 
 
 def test_a_file_that_cannot_be_finished_is_not_there(tmp_path, monkeypatch):
-    bridge.write_file(str(tmp_path / "a" / "b"), b"old")
+    write_file(str(tmp_path / "a" / "b"), b"old")
 
     def rename(sources, targets):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(bridge.FileSystems, "rename", rename)
     with pytest.raises(OSError, match="Input/output"):
-        bridge.write_file(str(tmp_path / "a" / "b"), b"new")
-    assert files(tmp_path) == {"a/b"} and bridge.read_file(str(tmp_path / "a" / "b")) == b"old"
+        write_file(str(tmp_path / "a" / "b"), b"new")
+    assert files(tmp_path) == {"a/b"} and read_file(str(tmp_path / "a" / "b")) == b"old"
 
 
 class Bucket(LocalFileSystem):
@@ -342,7 +343,7 @@ class Bucket(LocalFileSystem):
 def test_recordings_and_outputs_may_be_on_another_file_system(fake, library, tmp_path, monkeypatch):
     monkeypatch.setattr(Bucket, "root", str(tmp_path))
     Path(library[1].path).write_bytes(b"no audio")
-    assert bridge.list_files("bucket://in/*.wav") == [f"bucket://in/song {number}.wav" for number in range(6)]
+    assert list_files("bucket://in/*.wav") == [f"bucket://in/song {number}.wav" for number in range(6)]
     remote = [Recording(f"bucket://in/{Path(each.path).name}", each.outputs) for each in library]
     (letter,) = run(remote, "bucket://out")
     assert letter["path"] == "bucket://in/song 1.wav"

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from mt3x.apps.cli import main
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 SAMPLE_RATE = 16_000

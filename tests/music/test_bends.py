@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt3x.music.bends import MOST_VOICES, plan_voices, wheel_positions
-from mt3x.music.midi import midi_bytes, read_midi_content, write_midi
+from mt3x.music.midi import read_midi_content
+from mt3x.music.midi_writing import midi_bytes, write_midi
 from mt3x.music.notes import make_notes, sort_notes
 from mt3x.music.tempo_map import TempoMap
 

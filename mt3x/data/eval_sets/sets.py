@@ -29,7 +29,7 @@ from mt3x.data.eval_sets.pieces import is_test_piece
 from mt3x.data.pipeline.sound import RenderedSound
 from mt3x.data.synthetic.scores import Score
 from mt3x.music.instruments import program_name
-from mt3x.music.midi import midi_bytes
+from mt3x.music.midi_writing import midi_bytes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer, find_soundfont
 
 DEFAULT_SEED = 2025

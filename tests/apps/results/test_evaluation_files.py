@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mt3x.apps.results.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 

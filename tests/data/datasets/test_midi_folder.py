@@ -9,7 +9,7 @@ import soundfile
 
 from mt3x.data.datasets.midi_folder import MidiFolder
 from mt3x.data.records.recordings import DataError, Item
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 NOTES = make_notes([0.25, 0.5, 1.0], [0.75, 1.25, 1.5], [60, 64, 36], [90, 80, 100], [24, 33, 0], [0, 0, 1])

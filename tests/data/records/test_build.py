@@ -20,7 +20,7 @@ from mt3x.data.records import shards as shards_room
 from mt3x.data.records.array_records import Records, read_manifest
 from mt3x.data.records.build import build
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Recording, Stem
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import empty_notes, make_notes
 
 NUM_PAIRS = 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 _TABLE = """file,drummer,style,bpm,beat_type,time_signature,seconds,split

@@ -13,7 +13,7 @@ from mt3x.data.synthetic.bands import BandMusic, BandSettings, draw_band, load_b
 from mt3x.data.synthetic.grooves import GROOVE_NOTE_DTYPE, Groove
 from mt3x.data.synthetic.lead_sheets import MELODY_NOTE_DTYPE, Chord, LeadSheet
 from mt3x.data.synthetic.orchestra import HIGHEST_PITCH, LOWEST_PITCH
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
 C_MAJOR, G_SEVENTH = Chord(0.0, 0, (0, 4, 7), 0), Chord(4.0, 7, (0, 4, 7, 10), 11)

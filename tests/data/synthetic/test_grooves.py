@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.synthetic.grooves import read_grooves, vary_keys
-from mt3x.music.midi import write_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 
 HEADER = "file,drummer,style,bpm,beat_type,time_signature,seconds,split"

@@ -2,7 +2,8 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from mt3x.music.midi import read_midi, write_midi
+from mt3x.music.midi import read_midi
+from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.score.rhythm.beat_decoding import DecodingSettings
 from mt3x.score.rhythm.beats import Beats, is_in_threes, midi_tempo_map, tempo_marks, track_beats
