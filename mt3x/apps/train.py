@@ -134,9 +134,10 @@ def _register() -> Callable[..., Settings]:
     from mt3x.music.instruments import Granularity
     from mt3x.tokens.spec import NoteSpec
     from mt3x.tokens.vocabulary import VocabularyConfig
-    from mt3x.training.adafactor import AdafactorConfig, LearningRateConfig
+    from mt3x.training.adafactor import AdafactorConfig
     from mt3x.training.config import LossConfig, OptimizerConfig, TrainConfig
     from mt3x.training.frame_loss import FrameLossConfig
+    from mt3x.training.schedule import LearningRateConfig
     from mt3x.training.sources.built import BuiltDatasets
     from mt3x.training.sources.seqio_task import SeqioTask
     from mt3x.training.sources.synthetic import DrawnMusic, PlayedMusic

@@ -99,7 +99,7 @@ class TrainConfig:
         is the weights themselves, as in MT3.
       model_devices: over how many devices each parameter is split; batches are split over the rest.
       frozen: regular expressions for whole names of parameters, such as "encoder/.*", that stay as they are
-        (`state.is_frozen`).
+        (`optimizer.is_frozen`).
 
     Raises:
       ValueError: a number below 1, average_decay outside [0, 1), or no regular expressions.

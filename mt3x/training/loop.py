@@ -31,7 +31,8 @@ from mt3x.training.initialization import (
 )
 from mt3x.training.log import Profile, TrainLog
 from mt3x.training.mesh import make_mesh, place, replicate, split_batch, state_shardings
-from mt3x.training.state import Params, TrainState, make_optimizer, new_state
+from mt3x.training.optimizer import make_optimizer
+from mt3x.training.state import Params, TrainState, new_state
 from mt3x.training.step import Prepare, make_train_step
 from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.frames.config import FrameConfig

@@ -32,7 +32,8 @@ from mt3x.training.config import LossConfig, TrainConfig
 from mt3x.training.frame_loss import FrameLossConfig
 from mt3x.training.frame_loss import frame_loss as frame_recogniser_loss
 from mt3x.training.mesh import AXIS_RULES
-from mt3x.training.state import Params, TrainState, apply_gradients, without_frozen
+from mt3x.training.optimizer import without_frozen
+from mt3x.training.state import Params, TrainState, apply_gradients
 from mt3x.training.token_loss import token_loss
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import detect_in_spectra

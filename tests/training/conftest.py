@@ -12,7 +12,8 @@ from mt3x.model.config import TransformerConfig
 from mt3x.training.config import OptimizerConfig, TrainConfig
 from mt3x.training.initialization import fresh_start
 from mt3x.training.mesh import make_mesh, state_shardings
-from mt3x.training.state import make_optimizer, new_state
+from mt3x.training.optimizer import make_optimizer
+from mt3x.training.state import new_state
 from mt3x.training.step import make_train_step
 from mt3x.transcription.tokens.config import TranscriptionConfig
 

@@ -15,15 +15,8 @@ import optax
 import pytest
 
 from mt3x.checkpoints import CheckpointError, flatten, read_t5x, write_t5x
-from mt3x.training.adafactor import (
-    FACTORS,
-    AdafactorConfig,
-    LearningRateConfig,
-    adafactor,
-    create_learning_rate_scheduler,
-    t5x_param_states,
-    with_t5x_param_states,
-)
+from mt3x.training.adafactor import AdafactorConfig, adafactor, t5x_param_states, with_t5x_param_states
+from mt3x.training.schedule import LearningRateConfig, create_learning_rate_scheduler
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BY_T5X = GOLDEN / "t5x_checkpoint_tiny" / "checkpoint_3"
@@ -172,40 +165,6 @@ def test_at_the_step_offset_the_second_moment_starts_afresh():
     np.testing.assert_allclose(t5x_param_states(state)["w"]["v"], [4.0], rtol=1e-6)
 
 
-def rate(step, factors, **settings):
-    config = LearningRateConfig(factors, 0.5, warmup_steps=100, **settings)
-    return float(create_learning_rate_scheduler(config)(jnp.array(step)))
-
-
-@pytest.mark.parametrize(
-    "factors, step, expected",
-    [
-        ("constant", 7, 0.5),
-        ("linear_warmup", 25, 0.25),
-        ("linear_warmup", 500, 1.0),
-        ("linear_decay", 50, 0.25),
-        ("linear_decay", 101, 0.3),  # 0.5 * (1 - 0.4)
-        ("linear_decay", 200, 1e-8),  # never 0 or less
-        ("rsqrt_decay", 25, 0.1),
-        ("rsqrt_decay", 400, 0.05),
-        ("rsqrt_normalized_decay", 25, 1.0),
-        ("rsqrt_normalized_decay", 400, 0.5),
-        ("decay_every", 999, 1.0),
-        ("decay_every", 2500, 0.16),
-        ("cosine_decay", 100, 1.0),
-        ("cosine_decay", 1600, 0.5),
-        ("cosine_decay", 3100, 1.0),  # a new cycle
-        ("constant * linear_warmup * rsqrt_decay", 25, 0.5 * 0.25 * 0.1),
-        ("constant*linear_warmup", 0, 1e-8),
-    ],
-)
-def test_each_factor_by_hand(factors, step, expected):
-    settings = {"decay_factor": 0.4, "steps_per_decay": 1000, "steps_per_cycle": 3000}
-    assert rate(step, factors, **settings) == pytest.approx(expected, rel=1e-6)
-    assert rate(step + 30, factors, step_offset=30, **settings) == pytest.approx(expected, rel=1e-6)
-    assert {name.strip() for name in factors.split("*")} <= set(FACTORS)
-
-
 def test_defaults_are_mt3s():
     schedule = jax.jit(create_learning_rate_scheduler(LearningRateConfig()))
     assert [float(schedule(step)) for step in (0, 400_000)] == pytest.approx([1e-3, 1e-3])
@@ -281,22 +240,6 @@ def test_the_state_of_another_optimizer_is_refused():
         t5x_param_states(state)
     with pytest.raises(ValueError, match="holds 0 of Adafactor"):
         with_t5x_param_states(state, {}, 1)
-
-
-@pytest.mark.parametrize(
-    "settings, complaint",
-    [
-        ({"factors": "constant * square_decay"}, "factors names 'square_decay'; give some of constant,"),
-        ({"factors": ""}, "factors names ''"),
-        ({"warmup_steps": 0}, "warmup_steps is 0; it must be at least 1"),
-        ({"steps_per_decay": 0}, "steps_per_decay is 0; it must be at least 1"),
-        ({"steps_per_cycle": 0}, "steps_per_cycle is 0; it must be at least 1"),
-        ({"step_offset": -1}, "step_offset is -1; it must be at least 0"),
-    ],
-)
-def test_a_wrong_schedule_is_named(settings, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        LearningRateConfig(**settings)
 
 
 @pytest.mark.parametrize(

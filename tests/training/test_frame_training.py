@@ -16,7 +16,8 @@ from mt3x.training.initialization import StartingPoint, fresh_start, start_from_
 from mt3x.training.log import LOG_FILE
 from mt3x.training.loop import CHECKPOINTS, CONFIG_FILE, WEIGHTS, Feed, train
 from mt3x.training.mesh import make_mesh, replicate, split_batch, state_shardings
-from mt3x.training.state import _layer_matrices, make_optimizer, new_state
+from mt3x.training.optimizer import _layer_matrices, make_optimizer
+from mt3x.training.state import new_state
 from mt3x.training.step import make_train_step
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig

@@ -19,7 +19,8 @@ from mt3x.training.initialization import (
     start_from_checkpoint,
     start_from_weights,
 )
-from mt3x.training.state import REWARM_STEPS, make_optimizer, new_state
+from mt3x.training.optimizer import REWARM_STEPS, make_optimizer
+from mt3x.training.state import new_state
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 BY_T5X = Path(__file__).parents[1] / "golden" / "t5x_checkpoint_tiny" / "checkpoint_3"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mt3x.training.mesh import make_mesh, place, replicate, split_batch, state_shardings
-from mt3x.training.state import REWARM_STEPS, make_optimizer, new_state
+from mt3x.training.optimizer import REWARM_STEPS, make_optimizer
+from mt3x.training.state import new_state
 from mt3x.training.step import frame_loss, jitter_shifts, make_train_step, piano_rolls
 
 

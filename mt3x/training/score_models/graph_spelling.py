@@ -16,8 +16,9 @@ from mt3x.score.graphs.batch import GraphBatch
 from mt3x.score.graphs.graph import NOTE
 from mt3x.score.graphs.networks.loss import spelling_evaluation, spelling_loss
 from mt3x.score.spelling.graph_spelling import GraphSpellingConfig, GraphSpellingModel
+from mt3x.training.optimizer import make_optimizer
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining, run_steps
-from mt3x.training.state import TrainState, apply_gradients, make_optimizer, new_state
+from mt3x.training.state import TrainState, apply_gradients, new_state
 
 State = tuple[TrainState, Any]
 """Weights and optimizer, and the statistics of BatchNorm."""

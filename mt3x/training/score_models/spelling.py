@@ -16,8 +16,9 @@ import optax
 from mt3x.score.spelling.answers import SpellingModel
 from mt3x.score.spelling.features import NUM_FEATURES
 from mt3x.score.spelling.network import NUM_DEGREES, SpellingConfig, SpellingNetwork
+from mt3x.training.optimizer import make_optimizer
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining, run_steps
-from mt3x.training.state import TrainState, apply_gradients, make_optimizer, new_state
+from mt3x.training.state import TrainState, apply_gradients, new_state
 
 Batch = dict[str, np.ndarray]
 
