@@ -1,9 +1,12 @@
 """The house's one rule: a room imports only from lower floors, and only the third-party packages it may.
 
-Both are read from the imports themselves, those inside functions included.
+Both are read from the imports themselves, those inside functions included. Besides: no modules import each
+other in a circle, folders and files keep a size that people find their way in, and what recognises frames
+imports nothing of what writes and decodes tokens.
 """
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
@@ -77,6 +80,42 @@ def test_imports_come_from_lower_floors(path):
                 assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports mt3x.{other}"
         elif package not in sys.stdlib_module_names:
             assert package in ALLOWED_PACKAGES[room], f"{room} may not import {package}"
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SOURCES
+    if path.is_relative_to(ROOT / "mt3x")
+}
+
+
+def imported_sources(path: Path) -> set[str]:
+    """The names in `MODULES` of what a file imports."""
+    found = set()
+    for module in imported_modules(path):
+        name = module if module in MODULES else module.rpartition(".")[0]
+        found |= {name} & MODULES.keys()
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name: imported_sources(path) - {name} for name, path in MODULES.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_files_and_folders_keep_their_size():
+    long = {str(path.relative_to(ROOT)) for path in SOURCES if len(path.read_text().splitlines()) > 400}
+    folders = [path.parent for path in SOURCES]
+    wide = {str(folder.relative_to(ROOT)) for folder in folders if folders.count(folder) > 15}
+    assert not long, "split a second idea off"
+    assert not wide, "give the folder wings"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("mt3x.transcription.frames")])
+def test_the_frame_recogniser_imports_nothing_that_writes_or_decodes_tokens(name):
+    allowed = {"mt3x.tokens.spec", "mt3x.tokens.report"}  # tables that every transcription needs
+    others = ("mt3x.tokens.", "mt3x.transcription.tokens", "mt3x.model.decoding", "mt3x.model.policies")
+    assert not {other for other in imported_sources(MODULES[name]) - allowed if other.startswith(others)}
 
 
 def test_every_source_file_is_read():

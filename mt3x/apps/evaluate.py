@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mt3x.apps.console import model_options
+from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
 from mt3x.apps.results.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
-from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:
     from mt3x.metrics.report import Decoding, EvaluatedPiece

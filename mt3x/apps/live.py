@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from mt3x.apps.console import model_options
-from mt3x.apps.transcribe import complain, shown, summary, why_unwritable
+from mt3x.apps.console.messages import complain, shown, summary, why_unwritable
 from mt3x.audio.live import PCM_ENCODINGS, pcm_blocks
 from mt3x.audio.load import HIGHEST_SAMPLE_RATE, LOWEST_SAMPLE_RATE, MOST_CHANNELS, AudioError
 from mt3x.audio.microphone import Microphone

@@ -19,8 +19,8 @@ import numpy as np
 
 from mt3x.apps.console import model_options
 from mt3x.apps.console.batch import AUDIO_SUFFIXES
+from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
-from mt3x.apps.transcribe import complain, shown, why_unwritable
 
 if TYPE_CHECKING:
     from mt3x.score.score import Score

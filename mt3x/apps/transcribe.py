@@ -5,15 +5,14 @@ read or written is named in one line and the rest goes on. The model is loaded w
 """
 
 import argparse
-import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mt3x.apps.console import model_options
 from mt3x.apps.console.batch import Job, plan, read_formats
+from mt3x.apps.console.messages import complain, near, shown, summary, why_unwritable
 from mt3x.apps.console.progress import Progress
 
 if TYPE_CHECKING:
@@ -143,41 +142,6 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def why_unwritable(folder: Path) -> str | None:
-    """Why files cannot be written into a folder, which need not exist yet; None where they can."""
-    folder = Path(os.path.abspath(folder))
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return None
-    except OSError as error:
-        return error.strerror or str(error)
-
-
-def shown(path: Path) -> str:
-    """A path as people expect it, in one line that any terminal can print."""
-    name = str(_near(path))
-    return name if name.isprintable() else ascii(name)
-
-
-def summary(transcription: "Transcription", times_real_time: float) -> str:
-    """Such as `812 notes, 2 instruments (Violin, Drums), 183.2 s of audio, 12.3x real time`."""
-    notes, instruments = len(transcription.notes), transcription.instruments
-    parts = f"{len(instruments)} instrument{'s' if len(instruments) != 1 else ''}"
-    if instruments:
-        parts += f" ({', '.join(instruments)})"
-    return (
-        f"{notes} note{'s' if notes != 1 else ''}, {parts}, "
-        f"{transcription.duration_seconds:.1f} s of audio, {times_real_time:.1f}x real time"
-    )
-
-
-def complain(line: str) -> None:
-    """Says what is wrong, on standard error."""
-    print(f"mt3x: {line}", file=sys.stderr, flush=True)
-
-
 def _number_of_workers(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
@@ -201,7 +165,7 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
             progress(done_seconds, total_seconds)
 
         started, audio_seconds = time.monotonic(), 0.0
-        recordings = [_near(job.recording) for job in jobs]
+        recordings = [near(job.recording) for job in jobs]
         reported = None if args.quiet else show
         found = transcriber.transcribe_all(recordings, num_workers, reported, bends=args.bends)
         for job, transcription in zip(jobs, found, strict=True):
@@ -232,12 +196,6 @@ def _write(
     for notice in transcription.notices:
         _say(args, f"{name}: {notice}")
     return True
-
-
-def _near(path: Path) -> Path:
-    """The same path, relative to where people are, if it is below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _say(args: argparse.Namespace, line: str) -> None:

@@ -219,8 +219,6 @@ def test_output_that_is_no_folder_exits_with_2_before_any_work(fake, capsys, out
 
 
 def test_folder_that_cannot_be_written_fails_its_recordings_only(fake, capsys, monkeypatch):
-    import mt3x.apps.transcribe as app
-
     touch("a.wav", "read_only/b.wav")
 
     def refuse(dir):
@@ -228,7 +226,7 @@ def test_folder_that_cannot_be_written_fails_its_recordings_only(fake, capsys, m
             raise PermissionError(13, "Permission denied")
         return open(os.devnull)
 
-    monkeypatch.setattr(app.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert main(["transcribe", "a.wav", "read_only/b.wav"]) == 1
     expected = "mt3x: read_only/b.wav: cannot write to read_only: Permission denied\n"
     assert capsys.readouterr().err == expected
