@@ -42,7 +42,7 @@ is; metre .519, .538, .519. The mixture was taken for simple tunes: scales, walt
 .844, .867 and .889 of 45; a jig's melody alone (The Irish Washerwoman) in 5, 1 and 5 of 15 performances.
 
 The commonest mistakes: 2/4 taken for 4/4, 4/4 for 6/8, 3/4 for 4/4, 6/8 for 9/8; a melody alone in 6/8 for
-2/4 or 4/4. Told 6/8, that jig gets its beats in 13 of 15 (3 before `notation._beats` tried longer ones).
+2/4 or 4/4. Told 6/8, that jig gets its beats in 13 of 15 (3 before `writing._beats` tried longer ones).
 
 Tried and left out. F is that of downbeats unless said otherwise, their beats found as now:
 

@@ -121,7 +121,7 @@ def make_train_step(
 
     Measurements are float32 scalars: `gradient_norm`, without frozen parameters; of a model that writes
     tokens `loss` (nats a token), `token_accuracy` and, where it is part of the loss, `frame_loss`; of a frame
-    recogniser those of `frames.loss.frame_loss`.
+    recogniser those of `frame_loss.frame_loss`.
     """
     has_tokens = isinstance(config, TranscriptionConfig)
     loss = (
