@@ -4,7 +4,7 @@
 
 OpenScore: .mxl scores, those held out from training only (`mt3x.data.synthetic.scores.is_held_out`). ASAP:
 note arrays (.npz, as partitura reads them) of piano scores, none of which is trained on; no recorded
-performance is read. Every piece is performed once (`benchmarks/performed_scores.py`), the same in every run.
+performance is read. Every piece is performed once (`mt3x/data/beats/performances.py`), the same in every run.
 
 beat, downbeat: F-measure at 70 ms (mir_eval), mean over pieces; "any level" is the best of the beats found,
 twice and half as many. metre: share of pieces with the right number of beats in a bar and kind of beat.
@@ -69,8 +69,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from performed_scores import MetricalScore, Performance, beats_of_bars, perform, read_metrical_scores
 
+from mt3x.data.beats.performances import (
+    MetricalScore,
+    Performance,
+    beats_of_bars,
+    perform,
+    read_metrical_scores,
+)
 from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.notation.voices import split_hands
 from mt3x.score.rhythm.beats import Beats, track_beats

@@ -25,8 +25,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from performed_scores import MetricalScore, Performance, draw_exercise, perform, read_metrical_scores
 
+from mt3x.data.beats.performances import (
+    MetricalScore,
+    Performance,
+    draw_exercise,
+    perform,
+    read_metrical_scores,
+)
 from mt3x.data.synthetic.scores import is_held_out
 from mt3x.score.rhythm.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits, event_features
 from mt3x.score.rhythm.beat_salience import onset_events

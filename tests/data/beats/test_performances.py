@@ -1,5 +1,6 @@
 import numpy as np
-from performed_scores import draw_exercise, perform
+
+from mt3x.data.beats.performances import draw_exercise, perform
 
 
 def test_exercises_are_whole_bars_of_one_metre_and_can_be_performed():
