@@ -97,7 +97,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.openscore:
         held_out = (path for path in sorted(arguments.openscore.rglob("*.mxl")) if is_held_out(path))
-        report("OpenScore, held out", read_metrical_scores(held_out), arguments.pieces, arguments.seconds)
+        report(
+            "OpenScore, held out", read_metrical_scores(held_out, print), arguments.pieces, arguments.seconds
+        )
     if arguments.asap:
         paths = sorted(arguments.asap.glob("*.npz"))
         report(

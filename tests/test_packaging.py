@@ -18,6 +18,7 @@ def test_the_wheel_carries_all_that_an_installation_needs(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "mt3x/gin/run/frames.gin",
+        "mt3x/gin/run/beats.gin",
         "mt3x/tasks/__init__.py",
         "mt3x/models/default/checkpoint",
         "mt3x/models/default/config.json",

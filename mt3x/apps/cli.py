@@ -24,6 +24,7 @@ COMMANDS = {
     "checkpoint": "inspect or convert a checkpoint",
     "train": "train a model",
     "train-spelling": "train pitch spelling",
+    "train-beats": "train the beat network",
     "prepare": "pack data for training",
     "synthesize": "make test sets from scores",
     "infer": "transcribe and score data sets",

@@ -6,7 +6,7 @@ multiple of three above three: 6/8 has two beats, 3/4 and 3/8 three, 2/2 two. Te
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +65,13 @@ def read_metrical_score(path: str | Path) -> MetricalScore:
     return with_beats(read_score(path), time_signatures(path))
 
 
-def read_metrical_scores(paths: Iterable[Path]) -> Iterator[MetricalScore]:
-    """The scores that can be read; the others are named and left out."""
+def read_metrical_scores(paths: Iterable[Path], report: Callable[[str], None]) -> Iterator[MetricalScore]:
+    """The scores that can be read; `report` is told of the others, which are left out."""
     for path in paths:
         try:
             yield read_metrical_score(path)
         except ValueError as error:
-            print(f"left out: {error}")
+            report(f"left out: {error}")
 
 
 def time_signatures(path: str | Path) -> list[tuple[int, int, int]]:

@@ -77,7 +77,7 @@ def _bars(metre_logits: np.ndarray) -> dict[int, float]:
 
 @functools.cache
 def shipped_params() -> dict[str, np.ndarray]:
-    """The weights that come with mt3x, float32; `benchmarks/rhythm_training.py` made them."""
+    """The weights that come with mt3x, float32; `gin/run/beats.gin` tells how they are trained."""
     with (files("mt3x") / "models" / "beats" / "network.npz").open("rb") as file, np.load(file) as archive:
         return {name: archive[name].astype(np.float32) for name in archive.files}
 
