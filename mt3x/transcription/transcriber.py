@@ -2,8 +2,8 @@
 
 A recording is read in blocks, cut into segments, and forgotten once these are recognised; only notes are
 kept. There are two kinds of recognisers (`transcription.frames`, `transcription.tokens`), which look alike
-from here (`transcription.recogniser`).
-Segments without any sound are not shown to the network (MT3 shows them, and it may write notes there):
+from here (`transcription.recogniser`). Segments without any sound are not shown to the network (MT3 shows
+them, and it may write notes there):
 `mt3_compatible=True` shows them.
 """
 

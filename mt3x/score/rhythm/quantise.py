@@ -2,8 +2,8 @@
 
 A beat is 24 divs, a dotted one 36. Every program becomes a part, drums another. Onsets are placed by
 `mt3x.score.rhythm.grids`; hands and voices are told by `mt3x.score.notation.voices`; then note values are
-chosen as a reader
-expects them: a note lasts until the next of its voice unless a rest is clearly heard. Steps are not spelled.
+chosen as a reader expects them: a note lasts until the next of its voice unless a rest is clearly heard.
+Steps are not spelled.
 
 Grace notes are the short ones before a note, off any grid: duration 0. Ends that fall on the grid throughout,
 as a sequencer plays them, are kept as they are.
