@@ -19,8 +19,6 @@ from mt3x.model.config import TransformerConfig
 from mt3x.model.trunk import TrunkConfig
 from mt3x.tokens.codec import Event
 from mt3x.tokens.vocabulary import EOS_ID, NUM_SPECIAL_IDS, build_codec
-from mt3x.training.config import TrainConfig
-from mt3x.training.initialization import starting_shapes
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.parameters import parameter_shapes
@@ -110,6 +108,9 @@ def tiny_config() -> FrameConfig:
 @pytest.fixture(scope="session")
 def guessing_params(tiny_config):
     """Weights of `tiny_config` that take much for notes and drum hits: fresh ones would take nothing."""
+    from mt3x.training.config import TrainConfig
+    from mt3x.training.initialization import starting_shapes
+
     random = np.random.default_rng(0)
     shapes = starting_shapes(tiny_config, TrainConfig())["network"]
     return jax.tree.map(lambda x: random.normal(0, 0.5, x.shape).astype(np.float32), shapes)
