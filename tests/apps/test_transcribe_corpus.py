@@ -96,7 +96,7 @@ def test_an_absent_list_and_inputs_of_two_file_systems_are_refused(folder, capsy
 
 @needs_beam
 def test_remote_inputs_are_named_by_the_same_rule(folder, monkeypatch):
-    from mt3x.bridges import beam
+    from mt3x.bridges import beam_files
 
     lists = {
         "gs://b/lib/**": [
@@ -109,7 +109,7 @@ def test_remote_inputs_are_named_by_the_same_rule(folder, monkeypatch):
         "gs://b/none*": [],
         "gs://b/void/**": [],
     }
-    monkeypatch.setattr(beam, "list_files", lists.__getitem__)
+    monkeypatch.setattr(beam_files, "list_files", lists.__getitem__)
     recordings, errors = found(
         ["gs://b/lib/", "gs://b/take*", "gs://b/none*", "gs://b/void", "gs://b/y/c.ogg"]
     )
