@@ -29,8 +29,6 @@ from accuracy import real_clips
 from clips import Kind, read_clips
 
 from mt3x.audio.load import load_audio
-from mt3x.audio.segments import iter_segments
-from mt3x.audio.tuning import TuningTracker
 from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_examples
 from mt3x.metrics.notes import count_matches, match_notes
 from mt3x.transcription.frames.assembly import NoteAssembler
@@ -38,6 +36,7 @@ from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.predictions import FramePredictions
 from mt3x.transcription.frames.recogniser import FrameRecogniser
 from mt3x.transcription.models import resolve_model
+from mt3x.transcription.recording import Recording
 from mt3x.transcription.segment import Segment
 
 GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
@@ -64,21 +63,8 @@ def predictions(
     recogniser: FrameRecogniser, config: FrameConfig, samples: np.ndarray
 ) -> list[tuple[Segment, FramePredictions | None]]:
     """Of all segments of a recording, float32 [N], cut as the transcriber cuts them."""
-    hop = config.spectra.hop_samples
-    lead, overlap = config.lead_frames, config.lead_frames + config.tail_frames
-    tuning = TuningTracker(config.sample_rate)
-
-    def segments() -> "list[Segment]":
-        found = []
-        padded = [np.zeros(lead * hop, np.float32), samples]
-        for cut in iter_segments(padded, config.segment_frames, hop, overlap):
-            for part, frames, first in zip(cut.samples, cut.num_frames, cut.first_frames, strict=True):
-                cents = tuning.add(part)
-                is_silent = bool(np.abs(part).max() <= 1e-4)
-                found.append(Segment(part, int(frames), int(first) - lead, is_silent, None, cents))
-        return found
-
-    return list(recogniser.recognise(segments()))
+    segments = Recording(recogniser, config).segments([samples])
+    return list(recogniser.recognise(segments))
 
 
 def assemble(config: FrameConfig, item: Item) -> np.ndarray:
@@ -86,7 +72,7 @@ def assemble(config: FrameConfig, item: Item) -> np.ndarray:
     assembler = NoteAssembler(config)
     for segment, predicted in item.predicted:
         assembler.add(segment, predicted)
-    return assembler.notes()[0]
+    return assembler.finish().notes
 
 
 def onset_f1(item: Item, found: np.ndarray, with_offsets: bool = False) -> float | None:

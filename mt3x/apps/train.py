@@ -47,24 +47,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Trains; 0 when the run is complete or saved, 1 when it failed, 2 for a wrong configuration."""
-    try:
-        import gin.config  # noqa: F401  (plain `import gin` finds a checkout's folder of gin files)
-        import optax  # noqa: F401
-    except ImportError as error:
-        print(f"mt3x train: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
-        return 2
-    try:
+
+    def read() -> Callable[[], object]:
         processes.join(args)
         settings = read_settings(args.gin_file, args.gin)
-    except (*gin_files.ERRORS, RuntimeError) as error:
-        print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
-        return 2
-    try:
-        train_model(settings, args.stop_after_minutes, args.resume_from_weights)
-    except (ValueError, RuntimeError, FloatingPointError, OSError) as error:
-        print(f"mt3x train: {gin_files.one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+        return functools.partial(train_model, settings, args.stop_after_minutes, args.resume_from_weights)
+
+    return gin_files.train("train", read, others=(RuntimeError,))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,26 +43,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Trains; 0 when the run is complete, 1 when it failed, 2 for a wrong configuration."""
-    try:
-        import gin.config  # noqa: F401  (plain `import gin` finds a checkout's folder of gin files)
-        import optax  # noqa: F401
-    except ImportError as error:
-        print(f"mt3x train-spelling: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
-        return 2
-    try:
+
+    def read() -> Callable[[], None]:
         trainings = _register()
         gin_files.parse(args.gin_file, args.gin)
         make_settings, train = trainings[_chosen(trainings)]
-        settings = make_settings()
-    except gin_files.ERRORS as error:
-        print(f"mt3x train-spelling: {gin_files.one_line(error)}", file=sys.stderr)
-        return 2
-    try:
-        train(settings)
-    except (ValueError, FloatingPointError, OSError) as error:
-        print(f"mt3x train-spelling: {gin_files.one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+        return functools.partial(train, make_settings())
+
+    return gin_files.train("train-spelling", read)
 
 
 @dataclasses.dataclass(frozen=True)

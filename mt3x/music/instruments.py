@@ -76,6 +76,28 @@ DRUMS_NAME = "Drums"
 DRUMS = 128
 """Stands for drums in a list of instruments, beside programs 0..127."""
 
+
+def check_instruments(instruments: Iterable[int]) -> None:
+    """Refuses what is neither a program nor `DRUMS`.
+
+    Raises:
+      ValueError: names it.
+    """
+    for instrument in instruments:
+        if not 0 <= instrument <= DRUMS:
+            raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
+
+
+def programs_of(instruments: tuple[int, ...]) -> tuple[int, ...]:
+    """The programs that may play where these are known to: all where none is; () where only drums do."""
+    return tuple(p for p in instruments or range(DRUMS) if p != DRUMS)
+
+
+def includes_drums(instruments: tuple[int, ...]) -> bool:
+    """Whether drums may play where these instruments are known to."""
+    return not instruments or DRUMS in instruments
+
+
 SLAKH_CLASSES: Mapping[str, int] = MappingProxyType(
     {
         "Acoustic Piano": 0,

@@ -192,7 +192,7 @@ def _make_track(instrument: _Instrument, channel: int, is_shared: bool) -> "mido
     change = mido.Message("program_change", channel=channel, program=instrument.program)
     events = _note_events(instrument.notes, np.full(len(instrument.notes), channel))
     if is_shared:
-        events += [(tick, _CHANGE, pitch, change) for tick, rank, pitch, _ in events if rank == _ONSET]
+        events += [(tick, _CHANGE, pitch, change.copy()) for tick, rank, pitch, _ in events if rank == _ONSET]
     return _track_of(instrument.name, [change], events)
 
 
@@ -215,12 +215,13 @@ def _bending_tracks(
         if not is_drum
     }
     pitched = [instrument for instrument in instruments if not instrument.is_drum]
-    plans = plan_voices([_in_seconds(i.notes, tempo_map) for i in pitched], len(PITCHED_CHANNELS))
+    in_seconds = [_in_seconds(instrument.notes, tempo_map) for instrument in pitched]
+    plans = plan_voices(in_seconds, len(PITCHED_CHANNELS))
     is_expressive = len(pitched) == 1 and plans[0].count > 1
     # The first channel of MIDI Polyphonic Expression's zone has no notes of its own.
     free = itertools.cycle(PITCHED_CHANNELS[1:] if is_expressive else PITCHED_CHANNELS)
     tracks = []
-    for instrument, plan in zip(pitched, plans, strict=True):
+    for instrument, seconds, plan in zip(pitched, in_seconds, plans, strict=True):
         channels = [next(free) for _ in range(plan.count)]
         setup = _zone_of_members(plan.count) if is_expressive else []
         for channel in channels:
@@ -230,7 +231,6 @@ def _bending_tracks(
         channel_of = np.array(channels)[plan.voice]
         events = _note_events(instrument.notes, channel_of)
         if plan.bends:
-            seconds = _in_seconds(instrument.notes, tempo_map)
             for index, (start, end) in enumerate(zip(seconds["start"], seconds["end"], strict=True)):
                 note = instrument.notes[index]
                 key = int(note["start"]), int(note["pitch"]), int(note["program"])
@@ -280,10 +280,14 @@ def _note_events(notes: np.ndarray, channel: np.ndarray) -> list[_Event]:
 
 
 def _track_of(name: str, setup: list["mido.Message"], events: list[_Event]) -> "mido.MidiTrack":
-    """A track: its name, what prepares its channels, then events in order of their ticks."""
+    """A track: its name, what prepares its channels, then events in order of their ticks, each with a message
+    of its own, whose time is set here.
+    """
     import mido
 
     events = sorted(events, key=lambda event: event[:3])
     deltas = np.diff([event[0] for event in events], prepend=0).tolist()
-    messages = (event[3].copy(time=delta) for event, delta in zip(events, deltas, strict=True))
+    for event, delta in zip(events, deltas, strict=True):
+        event[3].time = delta
+    messages = (event[3] for event in events)
     return mido.MidiTrack([mido.MetaMessage("track_name", name=name), *setup, *messages])

@@ -6,6 +6,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,37 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
 
     gin.clear_config()
     gin.parse_config_files_and_bindings([], [*map(_with_includes, files), *bindings])
+
+
+def train(
+    command: str,
+    read: Callable[[], Callable[[], object]],
+    others: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs a training command: 0 when it is complete, 1 when it failed, 2 for a wrong configuration.
+
+    Args:
+      command: its name, for what is said on standard error.
+      read: reads the files and returns what trains.
+      others: further errors that are told in one line.
+    """
+    try:
+        import gin.config  # noqa: F401  (plain `import gin` finds a checkout's folder of gin files)
+        import optax  # noqa: F401
+    except ImportError as error:
+        print(f"mt3x {command}: {error.name} is missing; pip install 'mt3x[train]'", file=sys.stderr)
+        return 2
+    try:
+        run = read()
+    except (*ERRORS, *others) as error:
+        print(f"mt3x {command}: {one_line(error)}", file=sys.stderr)
+        return 2
+    try:
+        run()
+    except (ValueError, FloatingPointError, OSError, *others) as error:
+        print(f"mt3x {command}: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def one_line(error: Exception) -> str:

@@ -182,8 +182,9 @@ class SamplePlayer:
         rate = self._library.sample_rate
         audio = np.zeros(check_request(notes, inflections, seconds, rate), np.float32)
         lead = round(ONSET_SECONDS * rate)
+        distance = self._distance(notes)
         for index, note in enumerate(notes):
-            recording = self._choose(rng, note)
+            recording = self._choose(rng, note, distance[index])
             begin = round(float(note["start"]) * rate) - lead
             held = float(note["end"] - note["start"])
             length = lead + round((held + self._release_seconds) * rate)
@@ -199,9 +200,11 @@ class SamplePlayer:
             audio[first : first + len(heard)] += heard
         return audio
 
-    def _choose(self, rng: np.random.Generator, note: np.void) -> np.void:
-        """A recording of the nearest pitch and, among those, of a velocity that is nearly the nearest."""
-        distance = self._distance(np.array([note]))[0]
+    def _choose(self, rng: np.random.Generator, note: np.void, distance: np.ndarray) -> np.void:
+        """A recording of the nearest pitch and, among those, of a velocity that is nearly the nearest.
+
+        distance: int64 [R], of the recordings.
+        """
         near = self._recordings[distance == distance.min()]
         velocity = np.abs(near["velocity"] - int(note["velocity"])) + rng.uniform(0, 12, len(near))
         return near[int(np.argmin(velocity))]

@@ -57,12 +57,7 @@ def render(
     Raises:
       ValueError: as `part.check_request`.
     """
-    num_samples = part.check_request(notes, inflections, seconds, sample_rate)
-    mixed = np.zeros(num_samples, np.float32)
-    patch = _draw_patch(rng)
-    for index in range(len(notes)):
-        _add_note(rng, mixed, patch, notes, inflections, index, sample_rate)
-    return mixed
+    return part.mix_notes(rng, notes, inflections, seconds, sample_rate, _draw_patch(rng), _add_note)
 
 
 def _draw_patch(rng: np.random.Generator) -> _Patch:

@@ -44,12 +44,7 @@ def render(
     Raises:
       ValueError: as `part.check_request`.
     """
-    num_samples = part.check_request(notes, inflections, seconds, sample_rate)
-    mixed = np.zeros(num_samples, np.float32)
-    registration = _draw_registration(rng)
-    for index in range(len(notes)):
-        _add_note(rng, mixed, registration, notes, inflections, index, sample_rate)
-    return mixed
+    return part.mix_notes(rng, notes, inflections, seconds, sample_rate, _draw_registration(rng), _add_note)
 
 
 def _draw_registration(rng: np.random.Generator) -> _Registration:

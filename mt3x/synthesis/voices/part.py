@@ -3,10 +3,15 @@
 Times are in seconds from the first sample of the audio; notes may start before it.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from mt3x.synthesis.effects import levels
 from mt3x.synthesis.inflection import Inflections
+
+Sound = TypeVar("Sound")
 
 CONTROL_SECONDS = 0.004
 """Step at which pitch and loudness are computed before they are interpolated to samples."""
@@ -28,6 +33,30 @@ def check_request(notes: np.ndarray, inflections: Inflections, seconds: float, s
             "draw them for these notes"
         )
     return round(seconds * sample_rate)
+
+
+def mix_notes(
+    rng: np.random.Generator,
+    notes: np.ndarray,
+    inflections: Inflections,
+    seconds: float,
+    sample_rate: int,
+    sound: Sound,
+    add_note: Callable[[np.random.Generator, np.ndarray, Sound, np.ndarray, Inflections, int, int], None],
+) -> np.ndarray:
+    """What a sound plays, note after note: float32 [N].
+
+    Args:
+      sound: what is the same for all notes.
+      add_note: adds note number `index` to the audio: (rng, audio, sound, notes, inflections, index, rate).
+
+    Raises:
+      ValueError: as `check_request`.
+    """
+    mixed = np.zeros(check_request(notes, inflections, seconds, sample_rate), np.float32)
+    for index in range(len(notes)):
+        add_note(rng, mixed, sound, notes, inflections, index, sample_rate)
+    return mixed
 
 
 def hertz(pitch: np.ndarray | float) -> np.ndarray:

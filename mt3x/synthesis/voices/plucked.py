@@ -65,11 +65,8 @@ def render(
     Raises:
       ValueError: as `part.check_request`.
     """
-    num_samples = part.check_request(notes, inflections, seconds, sample_rate)
-    mixed = np.zeros(num_samples, np.float32)
     instrument = _draw_instrument(rng)
-    for index in range(len(notes)):
-        _add_note(rng, mixed, instrument, notes, inflections, index, sample_rate)
+    mixed = part.mix_notes(rng, notes, inflections, seconds, sample_rate, instrument, _add_note)
     return filters.convolve(mixed, _body(instrument, sample_rate))
 
 

@@ -68,7 +68,8 @@ class NoteAssembler:
     Segments are `segment_frames` long, share `lead_frames` and `tail_frames` with their neighbours, and begin
     `lead_frames` before the recording.
 
-    follow_bends: keep how each note bends, for `notes_with_bends`.
+    follow_bends: keep how each note bends: float32 [K, 2], seconds and cents above its pitch, in rising order
+      of time; nothing of a drum hit.
     """
 
     def __init__(self, config: FrameConfig, follow_bends: bool = False):
@@ -94,24 +95,14 @@ class NoteAssembler:
         """The notes that have ended since the last call, sorted; more segments may follow."""
         return self._take()[0]
 
-    def notes(self) -> tuple[np.ndarray, DecodeReport]:
-        """All notes that were not taken, sorted, and a report without complaints; no segment may follow."""
-        return self.notes_with_bends()[0], DecodeReport(0, 0)
-
-    def notes_with_bends(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """As `notes`, and how each of them bends: float32 [K, 2], seconds and cents above its pitch, in
-        rising order of time; none of a drum hit.
-        """
+    def finish(self) -> Collected:
+        """All notes that were not taken, with their bends where they are followed; no segment may follow."""
         if self._last is not None:
             segment = self._last[0]
             self._decide(segment.first_frame + segment.num_frames)
         for row in list(self._open):
             self._end(row, self._decided / self._fps)
-        return self._take()
-
-    def finish(self) -> Collected:
-        """As `notes`, with the bends where they are followed."""
-        notes, bends = self.notes_with_bends()
+        notes, bends = self._take()
         return Collected(notes, DecodeReport(0, 0), tuple(bends) if self._follows_bends else None)
 
     def _take(self) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from mt3x.audio.logfrequency import SpectraConfig
 from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, TrunkConfig
-from mt3x.music.instruments import DRUMS, Granularity
+from mt3x.music.instruments import Granularity, check_instruments, includes_drums, programs_of
 from mt3x.tokens.spec import NoteSpec
 
 KIND: Literal["frames"] = "frames"
@@ -92,19 +92,17 @@ class FrameConfig:
             raise ValueError(f"num_candidates is {self.num_candidates}; it must be from 1 to {most}")
         if not self.merge_seconds >= 0:
             raise ValueError(f"merge_seconds is {self.merge_seconds}; it must be at least 0")
-        for instrument in self.instruments:
-            if not 0 <= instrument <= DRUMS:
-                raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
+        check_instruments(self.instruments)
 
     @property
     def programs(self) -> tuple[int, ...]:
         """The programs that may play; () where only drums do."""
-        return tuple(p for p in self.instruments or range(DRUMS) if p != DRUMS)
+        return programs_of(self.instruments)
 
     @property
     def has_drums(self) -> bool:
         """Whether drums may play."""
-        return not self.instruments or DRUMS in self.instruments
+        return includes_drums(self.instruments)
 
     @property
     def spec(self) -> NoteSpec:

@@ -14,7 +14,6 @@ import numpy as np
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
 from mt3x.music.timegrid import segment_start_seconds
 from mt3x.tokens.decode import DecodedNote, SegmentDecoder, merge_restrikes
-from mt3x.tokens.report import DecodeReport
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 from mt3x.transcription.recogniser import Collected
 from mt3x.transcription.segment import Segment
@@ -62,16 +61,11 @@ class NoteCollector:
         """The notes that have become final since the last call, sorted; more segments may follow."""
         return self._take(self._decoder.known_until_seconds)
 
-    def notes(self) -> tuple[np.ndarray, DecodeReport]:
+    def finish(self) -> Collected:
         """All notes that were not taken, sorted, and the report on all; no segment may follow."""
         self._decoder.finish()
         self._begun += self._decoder.take_notes()
-        return self._take(math.inf), self._decoder.report
-
-    def finish(self) -> Collected:
-        """As `notes`, with how many segments were cut off."""
-        notes, report = self.notes()
-        return Collected(notes, report, num_cut=self.num_cut)
+        return Collected(self._take(math.inf), self._decoder.report, num_cut=self.num_cut)
 
     @property
     def num_waiting(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import SMALL, TransformerConfig
-from mt3x.music.instruments import DRUMS, Granularity
+from mt3x.music.instruments import Granularity, check_instruments, includes_drums, programs_of
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
 
@@ -57,9 +57,7 @@ class TranscriptionConfig:
                 f"merge_restrikes_seconds is {self.merge_restrikes_seconds}; it must be 0 or more, and 0 "
                 "merges nothing"
             )
-        for instrument in self.instruments:
-            if not 0 <= instrument <= DRUMS:
-                raise ValueError(f"instruments has {instrument}; it may hold 0 to 127, and {DRUMS} for drums")
+        check_instruments(self.instruments)
         if self.search not in get_args(SearchName):
             raise ValueError(f"search is {self.search!r}; choose one of {', '.join(get_args(SearchName))}")
         rows = num_embeddings(vocabulary_from_codec(build_codec(self.vocabulary)))
@@ -72,12 +70,12 @@ class TranscriptionConfig:
     @property
     def programs(self) -> tuple[int, ...]:
         """The programs that may play; () where only drums do."""
-        return tuple(p for p in self.instruments or range(DRUMS) if p != DRUMS)
+        return programs_of(self.instruments)
 
     @property
     def has_drums(self) -> bool:
         """Whether drums may play."""
-        return not self.instruments or DRUMS in self.instruments
+        return includes_drums(self.instruments)
 
     @property
     def sample_rate(self) -> int:

@@ -63,7 +63,7 @@ def collect(*parts, config=CONFIG):
     assembler = NoteAssembler(config)
     for number, part in enumerate(parts):
         assembler.add(segment(number), part)
-    return assembler.notes()[0]
+    return assembler.finish().notes
 
 
 def rows(notes):
@@ -133,7 +133,7 @@ def test_a_note_is_given_out_once_it_has_ended():
     assert len(assembler.take_final()) == 0
     assembler.add(segment(1), predictions(active=[(39, 0, 9)]))
     assert rows(assembler.take_final()) == [(4.5, 30.0, 60)]
-    assert len(assembler.notes()[0]) == 0
+    assert len(assembler.finish().notes) == 0
 
 
 def test_a_hit_lies_between_drum_frames():
@@ -209,7 +209,8 @@ def bends_of(*parts):
     for number, part in enumerate(parts):
         frames = np.arange(16) + (STRIDE * number - 4) / 2
         assembler.add(segment(number), part._replace(cents=np.broadcast_to(frames[:, None], (16, 88))))
-    return assembler.notes_with_bends()
+    found = assembler.finish()
+    return found.notes, found.bends
 
 
 def test_a_bend_follows_the_note_across_segments():

@@ -52,7 +52,7 @@ def collect(segments, config=CONFIG):
     for i, written in enumerate(segments):
         collector.add(segment(i * config.segment_frames), written)
         taken.append(collector.take_final())
-    return [*taken, collector.notes()[0]]
+    return [*taken, collector.finish().notes]
 
 
 def test_note_is_final_once_it_has_ended():
@@ -78,14 +78,14 @@ def test_silence_ends_what_sounds():
     collector = NoteCollector(CONFIG)
     collector.add(segment(0), ids(TIE, ON, pitch(60)))
     collector.add(segment(100, is_silent=True), np.zeros(0, np.int32))
-    notes, report = collector.notes()
+    notes, report = collector.finish()[:2]
     assert notes["end"].tolist() == [1.0] and report.invalid_events == 0
 
 
 def test_silence_is_no_event_where_there_are_no_ties():
     collector = NoteCollector(TranscriptionConfig(spec=NoteSpec.ONSETS))
     collector.add(segment(0, is_silent=True), np.zeros(0, np.int32))
-    notes, report = collector.notes()
+    notes, report = collector.finish()[:2]
     assert len(notes) == 0 and report.invalid_events == 0
 
 
@@ -111,7 +111,7 @@ def test_segments_that_reach_the_longest_length_are_counted():
 
 def test_without_segments_there_are_no_notes():
     collector = NoteCollector(CONFIG)
-    assert len(collector.take_final()) == 0 and len(collector.notes()[0]) == 0
+    assert len(collector.take_final()) == 0 and len(collector.finish().notes) == 0
 
 
 def whole(segments, config, mt3_compatible):
@@ -160,7 +160,7 @@ def test_notes_taken_on_the_way_are_all_notes_whatever_the_tokens(data, gap, spe
         collector.add(segment(i * config.segment_frames), written)
         if data.draw(st.booleans()):
             taken.append(collector.take_final())
-    rest, report = collector.notes()
+    rest, report = collector.finish()[:2]
     expected, expected_report = whole(segments, config, mt3_compatible)
     together = np.concatenate([*taken, rest])
     assert sorted(together.tolist()) == sorted(expected.tolist())
@@ -209,14 +209,14 @@ def test_times_count_from_the_floored_segment_start():
     collector = NoteCollector(config)
     collector.add(segment(0), ids(TIE))
     collector.add(segment(128), ids(TIE, ON, pitch(60), shift(10), OFF, pitch(60)))  # 2.048 s
-    notes, _ = collector.notes()
+    notes, _ = collector.finish()[:2]
     np.testing.assert_array_equal(notes, make_notes([2.04], [2.14], 60, velocity=127))
 
 
 def test_broken_spec_of_events_is_counted():
     collector = NoteCollector(CONFIG)
     collector.add(segment(0), ids(TIE, TIE))
-    assert collector.notes()[1].invalid_events == 1
+    assert collector.finish().report.invalid_events == 1
 
 
 @pytest.mark.parametrize("mt3_compatible", [False, True])
@@ -227,7 +227,7 @@ def test_mt3_compatible_starts_segments_where_mt3_does(mt3_compatible):
     collector = NoteCollector(config, mt3_compatible)
     for number in range(600):
         collector.add(segment(256 * number), ids(TIE, ON, pitch(60), shift(10), OFF, pitch(60)))
-    starts = np.round(collector.notes()[0]["start"], 2)
+    starts = np.round(collector.finish().notes["start"], 2)
     exact = np.floor(np.arange(600) * 204.8 + 1e-6) / 100
     early = int((starts < exact - 1e-3).sum())
     assert early == (24 if mt3_compatible else 0)
