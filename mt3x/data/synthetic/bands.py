@@ -117,7 +117,7 @@ class BandSettings:
 
     drums_probability: float = 0.67
     drums_alone_probability: float = 0.15
-    voice_alone_probability: float = 0.3
+    voice_alone_probability: float = 0.4
     random_harmony_probability: float = 0.35
     sung_probability: float = 0.5
 
