@@ -1,10 +1,10 @@
 """Singing: a glottal source through gliding vowels, with breath, roughness, consonants, vibrato and legato.
 
-One call is one singer, or a group that sings chords: notes that overlap go to different lines. The label of
-a note's onset is where it is heard to begin, not where the first of it sounds: the vowel has risen and a glide
-from the note before has arrived by then, and plosives, fricatives and hums lie before both. Labels of real
-singing are so: a model that learned onsets at the middle of glides found them 30 ms before the labels of seven
-singers out of seven.
+One call is one singer, or a group that sings chords: notes that overlap go to different lines. The label
+of a note's onset is where it is heard to begin, not where the first of it sounds: the vowel has risen and a
+glide from the note before has arrived by then, and plosives, fricatives and hums lie before both. Labels of
+real singing are so: a model that had learned onsets at the middle of glides found them 30 ms before the
+labels of seven singers out of seven.
 """
 
 import dataclasses
