@@ -104,6 +104,8 @@ def _mistake(args: argparse.Namespace) -> str | None:
         return "with --live, --format is json or left out; the name of -o says what is written there"
     if args.bends:
         return "--bends is for recordings; record first, then transcribe the file"
+    if args.keep_all:
+        return "--keep-all is for recordings; live notes keep their instruments as it is"
     if args.beats and (args.output is None or args.output.suffix.lower() != ".mid"):
         return "--beats is for a MIDI file: name one, as in -o take.mid"
     if is_piped and sys.stdin.isatty():

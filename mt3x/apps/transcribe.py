@@ -71,6 +71,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "their own (MPE); .json a list of cents for each note",
     )
     parser.add_argument(
+        "--keep-all",
+        action="store_true",
+        help="keep instruments with a few notes that another one explains; without, the other one plays them",
+    )
+    parser.add_argument(
         "--workers",
         type=_number_of_workers,
         metavar="N",
@@ -167,7 +172,9 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
         started, audio_seconds = time.monotonic(), 0.0
         recordings = [near(job.recording) for job in jobs]
         reported = None if args.quiet else show
-        found = transcriber.transcribe_all(recordings, num_workers, reported, bends=args.bends)
+        found = transcriber.transcribe_all(
+            recordings, num_workers, reported, bends=args.bends, keep_all=args.keep_all
+        )
         for job, transcription in zip(jobs, found, strict=True):
             progress.clear()
             if isinstance(transcription, AudioError):  # names the file itself

@@ -67,8 +67,10 @@ class Recogniser(Protocol):
         """Each segment with what is predicted of it, for the collector of its recording; in order."""
         ...
 
-    def new_collector(self, follow_bends: bool, /) -> Collector:
-        """A collector for a recording."""
+    def new_collector(self, follow_bends: bool, keep_all: bool, /) -> Collector:
+        """A collector for a recording: whether it says how notes bend, and whether it keeps instruments with a
+        few notes that another one explains.
+        """
         ...
 
     def new_tuning_tracker(self) -> TuningTracker | None:

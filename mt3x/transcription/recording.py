@@ -32,19 +32,21 @@ class Recording:
         config: ModelConfig,
         number: int = 0,
         has_bends: bool = False,
+        keep_all: bool = True,
         shows_silence: bool = False,
     ):
         """Begins with nothing read.
 
         Args:
           has_bends: keep how notes bend.
+          keep_all: keep instruments with a few notes that another one explains.
           shows_silence: show the network segments without sound, too.
         """
         self.number = number
         self.total_seconds: float | None = None
         self.is_read = False
         self.error: AudioError | None = None
-        self._collector = recogniser.new_collector(has_bends)
+        self._collector = recogniser.new_collector(has_bends, keep_all)
         self._tuning = recogniser.new_tuning_tracker()
         self._lead_frames, self._tail_frames = recogniser.lead_frames, recogniser.tail_frames
         self._config, self._shows_silence = config, shows_silence

@@ -125,6 +125,7 @@ class Transcriber:
         progress: Progress | None = None,
         *,
         bends: bool = False,
+        keep_all: bool = False,
     ) -> Transcription:
         """The notes of a recording.
 
@@ -133,13 +134,15 @@ class Transcriber:
           sample_rate: of the samples, Hz; a file knows its own.
           progress: called after each segment with (seconds done, seconds of the recording).
           bends: say how each note bends, too; for a frame recogniser.
+          keep_all: keep instruments with a few notes that another one explains nearly as well, as `stream` does;
+            by default these notes go to the other one. A token recogniser keeps all.
 
         Raises:
           AudioError: the recording can't be read or used; it is a ValueError and says why in one line.
           ValueError: samples without sample_rate, a file with one, or bends of a model that knows none.
         """
         blocks, total_seconds = self._open(recording, sample_rate)
-        opened = self._begin(bends=bends)
+        opened = self._begin(bends=bends, keep_all=keep_all)
         for segment, predicted in self._recogniser.recognise(opened.segments(blocks)):
             opened.collect(segment, predicted)
             if progress is not None:
@@ -153,6 +156,7 @@ class Transcriber:
         progress: Callable[[int, float, float | None], None] | None = None,
         *,
         bends: bool = False,
+        keep_all: bool = False,
     ) -> Iterator[Transcription | AudioError]:
         """The notes of many recordings, as of each by `transcribe`, in less time where they are short.
 
@@ -164,7 +168,7 @@ class Transcriber:
             is enough where the network runs on a CPU.
           progress: called after each segment with (number of the recording, seconds of it that are done,
             seconds of the whole, None where unknown).
-          bends: as for `transcribe`.
+          bends, keep_all: as for `transcribe`.
 
         Yields:
           For each recording, in order, its transcription, or the error that says why there is none.
@@ -177,7 +181,7 @@ class Transcriber:
 
         def segments() -> Iterator[Segment]:
             for number, blocks in read:
-                opened.append(self._begin(number, bends))
+                opened.append(self._begin(number, bends, keep_all))
                 try:
                     if progress is not None:
                         opened[-1].total_seconds = audio_seconds(recordings[number])
@@ -204,7 +208,7 @@ class Transcriber:
     ) -> Generator[np.ndarray, None, Transcription]:
         """The notes of a recording that still goes on, once nothing that follows can change them.
 
-        Together they are the notes of `transcribe`. With `batch_size=1` a note comes when the segment in
+        Together they are the notes of `transcribe` with `keep_all`. With `batch_size=1` a note comes when the segment in
         which it ends has been read and recognised; if it ends with the segment, or would take in a repeated
         onset after it, one segment later. Memory does not grow with the recording.
 
@@ -221,7 +225,7 @@ class Transcriber:
         Raises:
           AudioError: samples that can't be used, while iterating.
         """
-        opened = self._begin()
+        opened = self._begin(keep_all=True)
         mono = from_blocks(blocks, sample_rate, self.config.sample_rate)
         for segment, predicted in self._recogniser.recognise(opened.segments(mono)):
             opened.collect(segment, predicted)
@@ -248,10 +252,10 @@ class Transcriber:
         samples = from_array(recording, sample_rate, target_rate)
         return [samples], len(samples) / target_rate
 
-    def _begin(self, number: int = 0, bends: bool = False) -> Recording:
+    def _begin(self, number: int = 0, bends: bool = False, keep_all: bool = False) -> Recording:
         if bends and not self.knows_bends:
             raise ValueError(f"{self.name} writes tokens, which hold no bends; leave bends out")
-        return Recording(self._recogniser, self.config, number, bends, self._mt3_compatible)
+        return Recording(self._recogniser, self.config, number, bends, keep_all, self._mt3_compatible)
 
     def _end_seconds(self, segment: Segment) -> float:
         return (segment.first_frame + segment.num_frames) / self.config.frames_per_second

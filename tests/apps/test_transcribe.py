@@ -26,7 +26,7 @@ class OneNoteTranscriber:
     def __init__(self):
         self.recordings = []
 
-    def transcribe_all(self, recordings, num_workers, progress=None, bends=False):
+    def transcribe_all(self, recordings, num_workers, progress=None, bends=False, keep_all=False):
         self.num_workers = num_workers
         for number, recording in enumerate(recordings):
             found = self.transcribe(recording)

@@ -38,7 +38,7 @@ class FakeRecogniser:
     def recognise(self, segments):
         return ((segment, None) for segment in segments)
 
-    def new_collector(self, follow_bends):
+    def new_collector(self, follow_bends, keep_all):
         self.collectors.append(FakeCollector(self.num_cut))
         return self.collectors[-1]
 

@@ -277,10 +277,14 @@ def frames_transcriber(frames_folder):
 
 
 def test_a_frame_recogniser_finds_the_same_notes_in_stream_and_whole(frames_transcriber):
-    whole = frames_transcriber.transcribe(tones(3.1), RATE)
+    whole = frames_transcriber.transcribe(tones(3.1), RATE, keep_all=True)
     together = np.concatenate(list(frames_transcriber.stream(np.split(tones(3.1), [100, 40_000]), RATE)))
     assert len(whole.notes) > 5
     np.testing.assert_array_equal(np.sort(together), np.sort(whole.notes))
+    folded = frames_transcriber.transcribe(tones(3.1), RATE).notes
+    for column in ("start", "end", "pitch"):
+        np.testing.assert_array_equal(np.sort(folded[column]), np.sort(together[column]))
+    assert set(folded["program"].tolist()) < set(together["program"].tolist())
     assert (whole.duration_seconds, whole.report.invalid_events, whole.notices) == (3.1, 0, ())
 
 

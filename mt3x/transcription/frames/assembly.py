@@ -13,7 +13,7 @@ from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NU
 from mt3x.music.notes import empty_notes, make_notes, note_order
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
-from mt3x.transcription.frames.instrument_prior import InstrumentPrior
+from mt3x.transcription.frames.instrument_prior import InstrumentPrior, fold_strays
 from mt3x.transcription.frames.network import REACH_FRAMES
 from mt3x.transcription.frames.predictions import FramePredictions
 from mt3x.transcription.recogniser import Collected
@@ -58,6 +58,8 @@ class _OpenNote:
     start: float
     velocity: int
     program: int
+    logits: np.ndarray
+    """float16 [128], of all programs."""
     sounds_from: int
     """The first frame of the recording in which it may end."""
 
@@ -70,9 +72,11 @@ class NoteAssembler:
 
     follow_bends: keep how each note bends: float32 [K, 2], seconds and cents above its pitch, in rising order
       of time; nothing of a drum hit.
+    keep_all: keep instruments with a few notes that another one explains (`instrument_prior.fold_strays`), as
+      those do who take notes before the end.
     """
 
-    def __init__(self, config: FrameConfig, follow_bends: bool = False):
+    def __init__(self, config: FrameConfig, follow_bends: bool = False, keep_all: bool = True):
         self._config, self._thresholds = config, config.thresholds
         self._fps = config.spectra.frames_per_second
         self._decided = 0  # frames of the recording about which nothing changes any more
@@ -83,6 +87,8 @@ class NoteAssembler:
         self._struck = np.full(len(DRUM_GROUPS), -np.inf)
         self._rows: list[_Row] = []
         self._bends: list[np.ndarray] = []  # of the rows
+        self._folds = not keep_all and not config.instruments
+        self._logits: list[np.ndarray] = []  # of the rows that are pitched, where strays are folded
         self._follows_bends = follow_bends
         self._cents: list[tuple[np.ndarray, np.ndarray]] = []  # seconds [n], cents [n, 88] of late
 
@@ -102,8 +108,20 @@ class NoteAssembler:
             self._decide(segment.first_frame + segment.num_frames)
         for row in list(self._open):
             self._end(row, self._decided / self._fps)
+        if self._folds:
+            self._fold_strays()
         notes, bends = self._take()
         return Collected(notes, DecodeReport(0, 0), tuple(bends) if self._follows_bends else None)
+
+    def _fold_strays(self) -> None:
+        pitched = [i for i, row in enumerate(self._rows) if not row[5]]
+        if not pitched:
+            return
+        chosen = np.array([self._rows[i][4] for i in pitched])
+        folded = fold_strays(np.array(self._logits, np.float32), chosen)
+        for i, program in zip(pitched, folded.tolist(), strict=True):
+            start, end, pitch, velocity, _, is_drum = self._rows[i]
+            self._rows[i] = start, end, pitch, velocity, program, is_drum
 
     def _take(self) -> tuple[np.ndarray, list[np.ndarray]]:
         (rows, self._rows), (bends, self._bends) = (self._rows, []), (self._bends, [])
@@ -164,7 +182,9 @@ class NoteAssembler:
                 start, frame = float(starts[index]), int(place[index])
                 self._end_before(row, may_end, frame, start)
                 velocity = int(np.clip(np.rint(predicted.velocity[index]), 1, 127))
-                self._open[row] = _OpenNote(start, velocity, programs[index], frame + _FIRST_END_FRAMES)
+                logits = predicted.programs[index].astype(np.float16)
+                sounds_from = frame + _FIRST_END_FRAMES
+                self._open[row] = _OpenNote(start, velocity, programs[index], logits, sounds_from)
             self._end_before(row, may_end, end, None)
 
     def _is_new(self, row: int, start: float) -> bool:
@@ -212,6 +232,8 @@ class NoteAssembler:
         note = self._open.pop(row)
         end = max(seconds, note.start + 0.5 / self._fps)
         self._rows.append((note.start, end, row + LOWEST_PITCH, note.velocity, note.program, False))
+        if self._folds:
+            self._logits.append(note.logits)
         if self._follows_bends:
             self._bends.append(self._bend(row, note.start, end))
 

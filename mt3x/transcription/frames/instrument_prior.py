@@ -5,6 +5,9 @@ like one. So the notes of a segment are decided together: a note's logits are ad
 many notes programs have, before and in this segment without the note itself, up to a few: what has played
 for long is no likelier than what came in later. Deciding one note after the other, where each choice weighs
 upon the next, named a quartet's programs at multi-onset F1 .36 in place of .63 (docs/experiments.md).
+
+Once all of a recording is known, programs with a few notes that another one explains nearly as well are given
+up (`fold_strays`). A recording that goes on cannot wait for that.
 """
 
 from collections.abc import Iterable
@@ -25,6 +28,13 @@ _PSEUDO_COUNT, _COMMON_PSEUDO_COUNT = 0.02, 1.5
 
 _ROUNDS = 3
 """So often the notes of a segment are weighed against each other."""
+
+_STRAY_NATS = 2.5
+"""A program stays if its notes are so much likelier of it than of the others, times the root of their number:
+the evidence of notes that lie side by side is not independent."""
+
+_USUAL_NOTES = 300
+"""In a recording with more notes, the evidence must be larger by the root of how many times more."""
 
 _COMMON_PROGRAMS = (
     *(0, 4, 6, 11, 16, 19, 21, 24, 25, 27, 30, 32, 33, 40, 41, 42, 43, 46, 48, 53, 56, 57, 58, 60),
@@ -62,6 +72,32 @@ class InstrumentPrior:
             programs[mine] = chosen * PROGRAMS_PER_CLASS + within
         np.add.at(self._counts, programs, 1)
         return programs
+
+
+def fold_strays(logits: np.ndarray, programs: np.ndarray) -> np.ndarray:
+    """The programs of a recording's notes, int64 [N], without strays: theirs go to the likeliest that is left.
+
+    The program with the least evidence is given up first, then what is left is looked at again.
+
+    Args:
+      logits: float [N, 128]; programs: int64 [N], as chosen.
+    """
+    programs = programs.copy()
+    often = max(len(programs) / _USUAL_NOTES, 1.0)
+    while len(present := np.unique(programs)) > 1:
+        found = logits[:, present]  # [N, K]
+        own = np.searchsorted(present, programs)  # [N]
+        others = found.copy()
+        others[np.arange(len(programs)), own] = -np.inf
+        evidence = found[np.arange(len(programs)), own] - others.max(axis=1)
+        counts = np.bincount(own)
+        evidence = np.bincount(own, evidence) / np.sqrt(counts * often)
+        least = int(np.argmin(evidence))
+        if evidence[least] >= _STRAY_NATS:
+            break
+        strays = own == least
+        programs[strays] = present[np.argmax(others[strays], axis=1)]
+    return programs
 
 
 def _decide(

@@ -72,9 +72,9 @@ class FrameRecogniser:
             found = iter(self._predictions(sounding) if sounding else ())
             yield from ((segment, None if segment.is_silent else next(found)) for segment in batch)
 
-    def new_collector(self, follow_bends: bool = False) -> NoteAssembler:
+    def new_collector(self, follow_bends: bool = False, keep_all: bool = True) -> NoteAssembler:
         """A collector for a recording."""
-        return NoteAssembler(self._config, follow_bends)
+        return NoteAssembler(self._config, follow_bends, keep_all)
 
     def new_tuning_tracker(self) -> TuningTracker:
         """What follows a recording's tuning: its segments are read with filters that are detuned alike."""

@@ -37,8 +37,8 @@ class TokenRecogniser:
         """Each segment with its ids, as `Engine.decode`."""
         return self.engine.decode(segments)
 
-    def new_collector(self, follow_bends: bool = False) -> NoteCollector:
-        """A collector for a recording; tokens hold no bends that it could follow."""
+    def new_collector(self, follow_bends: bool = False, keep_all: bool = True) -> NoteCollector:
+        """A collector for a recording; tokens hold no bends and no second choice of an instrument."""
         return NoteCollector(self._config, self._mt3_compatible)
 
     def new_tuning_tracker(self) -> None:

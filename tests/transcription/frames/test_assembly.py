@@ -73,6 +73,25 @@ def rows(notes):
     ]
 
 
+def test_strays_are_folded_once_the_recording_is_known():
+    piano = [(frame, row, 0.9, 0.9, 0, 77) for frame in (5.5, 15.5) for row in (20, 30, 40)]
+    first = predictions([(10.5, 50, 0.9, 0.9, 11, 70)], drums=[(30, 38, 0.9)])
+    first.programs[0, 0] = 19.0  # the vibraphone might as well be the piano that follows
+    found = {}
+    for name, config, keep_all in (
+        ("folded", CONFIG, False),
+        ("all", CONFIG, True),
+        ("given", dataclasses.replace(CONFIG, instruments=(0, 11, DRUMS)), False),
+    ):
+        assembler = NoteAssembler(config, keep_all=keep_all)
+        assembler.add(segment(0), first)
+        assembler.add(segment(1), predictions(piano))
+        found[name] = assembler.finish().notes
+    programs = {name: notes["program"][~notes["is_drum"]].tolist() for name, notes in found.items()}
+    assert programs == {"folded": [0] * 7, "all": [11] + [0] * 6, "given": [11] + [0] * 6}
+    assert [int(notes["is_drum"].sum()) for notes in found.values()] == [1, 1, 1]
+
+
 def test_a_note_lasts_while_its_pitch_sounds():
     notes = collect(predictions([(8.5, 39, 0.9, 0.9, 40, 77)], active=[(39, 8, 15)]))
     assert rows(notes) == [(4.5, 12.0, 60)]  # the segment begins four frames before the recording

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mt3x.transcription.frames.instrument_prior import InstrumentPrior
+from mt3x.transcription.frames.instrument_prior import InstrumentPrior, fold_strays
 
 
 def logits(**programs):
@@ -91,3 +91,35 @@ def test_two_instruments_that_begin_together_are_both_named():
 
 def test_no_notes_have_no_programs():
     assert InstrumentPrior().choose(np.zeros((0, 128))).tolist() == []
+
+
+def test_a_few_notes_that_another_instrument_explains_go_to_it():
+    piano, close = logits(p0=5.0), logits(p0=4.5, p11=5.0)
+    notes = np.array([piano] * 20 + [close] * 3)
+    assert fold_strays(notes, np.array([0] * 20 + [11] * 3)).tolist() == [0] * 23
+
+
+def test_a_few_notes_that_nothing_else_explains_stay():
+    notes = np.array([logits(p0=5.0)] * 20 + [logits(p0=-3.0, p73=5.0)] * 3)
+    programs = np.array([0] * 20 + [73] * 3)
+    assert fold_strays(notes, programs).tolist() == programs.tolist()
+
+
+def test_a_stray_goes_to_the_instrument_that_explains_it_best():
+    piano, flute = [logits(p0=9.0)] * 10, [logits(p73=9.0)] * 10
+    strays = [logits(p68=5.0, p73=4.5, p0=1.0), logits(p68=5.0, p0=4.5, p73=1.0)]
+    programs = np.array([0] * 10 + [73] * 10 + [68] * 2)
+    assert fold_strays(np.array(piano + flute + strays), programs)[-2:].tolist() == [73, 0]
+
+
+def test_more_evidence_is_asked_for_in_a_long_recording():
+    def kept(num_piano_notes):
+        notes = np.array([logits(p0=9.0)] * num_piano_notes + [logits(p0=2.0, p11=5.0)] * 4)
+        return fold_strays(notes, np.array([0] * num_piano_notes + [11] * 4))[-1] == 11
+
+    assert kept(200) and not kept(6000)
+
+
+def test_one_instrument_and_no_notes_are_left_as_they_are():
+    assert fold_strays(np.array([logits(p40=3.0)] * 2), np.array([40, 40])).tolist() == [40, 40]
+    assert fold_strays(np.zeros((0, 128)), np.zeros(0, np.int64)).tolist() == []
