@@ -68,8 +68,8 @@ class Recogniser(Protocol):
         ...
 
     def new_collector(self, follow_bends: bool, keep_all: bool, /) -> Collector:
-        """A collector for a recording: whether it says how notes bend, and whether it keeps instruments with a
-        few notes that another one explains.
+        """A collector for a recording: whether it follows how notes bend, and whether it keeps instruments
+        with a few notes that another one explains.
         """
         ...
 

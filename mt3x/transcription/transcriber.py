@@ -134,8 +134,8 @@ class Transcriber:
           sample_rate: of the samples, Hz; a file knows its own.
           progress: called after each segment with (seconds done, seconds of the recording).
           bends: say how each note bends, too; for a frame recogniser.
-          keep_all: keep instruments with a few notes that another one explains nearly as well, as `stream` does;
-            by default these notes go to the other one. A token recogniser keeps all.
+          keep_all: keep instruments with a few notes that another one explains nearly as well, as `stream`
+            does; by default these notes go to the other one. A token recogniser keeps all.
 
         Raises:
           AudioError: the recording can't be read or used; it is a ValueError and says why in one line.
@@ -208,9 +208,9 @@ class Transcriber:
     ) -> Generator[np.ndarray, None, Transcription]:
         """The notes of a recording that still goes on, once nothing that follows can change them.
 
-        Together they are the notes of `transcribe` with `keep_all`. With `batch_size=1` a note comes when the segment in
-        which it ends has been read and recognised; if it ends with the segment, or would take in a repeated
-        onset after it, one segment later. Memory does not grow with the recording.
+        Together they are the notes of `transcribe` with `keep_all`. With `batch_size=1` a note comes when the
+        segment in which it ends has been read and recognised; if it ends with the segment, or would take in a
+        repeated onset after it, one segment later. Memory does not grow with the recording.
 
         Args:
           blocks: samples [n] or [n, C] each, of any length.

@@ -75,7 +75,7 @@ class InstrumentPrior:
 
 
 def fold_strays(logits: np.ndarray, programs: np.ndarray) -> np.ndarray:
-    """The programs of a recording's notes, int64 [N], without strays: theirs go to the likeliest that is left.
+    """The programs of a recording's notes, int64 [N], without strays: their notes go to the likeliest left.
 
     The program with the least evidence is given up first, then what is left is looked at again.
 
