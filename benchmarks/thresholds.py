@@ -11,7 +11,8 @@ once; then thresholds are moved one after the other to where their score is best
   counting the same, and a fifth of the recall of labelled parts within bands, less a hundredth for each
   pitched note a minute where only drums play;
 - `active` and `offset`: onset and offset F1 of pianos and examples;
-- `kick`, `snare`, `cymbal`: onset F1 of the group, in the mix, in stems and in examples; `drum`: in examples.
+- `kick`, `snare`, `cymbal`: onset F1 of the group, in the mix, in stems and in examples; `drum`: in examples;
+  each less a hundredth for each hit of the group a minute where no drums play.
 
 Printed are the thresholds and the scores before and after; `--write` writes the model's configuration with
 them.
@@ -40,6 +41,9 @@ from mt3x.transcription.recording import Recording
 from mt3x.transcription.segment import Segment
 
 GRID = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+PENALTY = 0.01
+"""For each wrong note, or hit, a minute."""
+
 GROUPS = {
     "kick": (35, 36),
     "snare": (37, 38, 39, 40),
@@ -49,6 +53,8 @@ GROUPS = {
 HELD_OUT = "headroom_piano,guitar_black,bass_swag,drums_virtuosity,sax_weresax"
 EXAMPLE, PIANO = "example", "piano"
 LOOSE_SECONDS = 0.1
+ALONE = (Kind.VOICE, Kind.GUITAR, Kind.VIOLIN, Kind.SAXOPHONE)
+"""Kinds of recordings in which one instrument plays, and no drums."""
 
 
 class Item(NamedTuple):
@@ -97,13 +103,24 @@ def group_f1(item: Item, found: np.ndarray, group: str) -> float | None:
     """Of the hits on a group's keys, any of which stands for any other."""
     sides = []
     for notes in (item.notes, found):
-        hits = notes[notes["is_drum"] & np.isin(notes["pitch"], GROUPS[group])].copy()
+        hits = notes[is_hit(notes, group)].copy()
         hits["pitch"] = GROUPS[group][0]
         sides.append(hits)
     if not len(sides[0]) and not len(sides[1]):
         return None
     counts = count_matches(*sides, use_programs=False)
     return 2 * counts.matched / (counts.reference + counts.estimate)
+
+
+def is_hit(notes: np.ndarray, group: str) -> np.ndarray:
+    """bool [N]: which notes are hits on the group's keys."""
+    return notes["is_drum"] & np.isin(notes["pitch"], GROUPS[group])
+
+
+def mean_a_minute(items: Sequence[Item], wrong: Callable[[Item], np.ndarray]) -> float:
+    """The mean over recordings of how many are wrong in a minute of each, bool [N] of what was found."""
+    rates = [60 * wrong(item).sum() / max(float(item.notes["start"].max()), 1.0) for item in items]
+    return float(np.mean(rates)) if rates else 0.0
 
 
 def mean_by_kind(items: Sequence[Item], score: Callable[[Item], float | None]) -> float:
@@ -118,14 +135,9 @@ def mean_by_kind(items: Sequence[Item], score: Callable[[Item], float | None]) -
 def score(name: str, config: FrameConfig, items: Sequence[Item]) -> float:
     """What a threshold is chosen by."""
     if name in ("onset", "note"):
-        kinds = (Kind.VOICE, Kind.GUITAR, Kind.VIOLIN, Kind.SAXOPHONE, PIANO, EXAMPLE)
-        pitched = [item for item in items if item.kind in kinds]
-        wrong = [
-            60 * (~assemble(config, item)["is_drum"]).sum() / max(float(item.notes["start"].max()), 1.0)
-            for item in items
-            if item.kind == Kind.DRUMS
-        ]
-        penalty = 0.01 * float(np.mean(wrong)) if wrong else 0.0
+        pitched = [item for item in items if item.kind in (*ALONE, PIANO, EXAMPLE)]
+        drums_alone = [item for item in items if item.kind == Kind.DRUMS]
+        penalty = PENALTY * mean_a_minute(drums_alone, lambda item: ~assemble(config, item)["is_drum"])
         parts = [item for item in items if item.kind in (Kind.MIX, Kind.SAXOPHONE_IN_A_BAND)]
         found = mean_by_kind(pitched, lambda item: onset_f1(item, assemble(config, item)))
         return found + 0.2 * mean_by_kind(parts, lambda item: recall(item, assemble(config, item))) - penalty
@@ -134,7 +146,9 @@ def score(name: str, config: FrameConfig, items: Sequence[Item]) -> float:
         return mean_by_kind(pitched, lambda item: onset_f1(item, assemble(config, item), True))
     kinds = (EXAMPLE,) if name == "drum" else (Kind.MIX, Kind.DRUMS, EXAMPLE)
     struck = [item for item in items if item.kind in kinds]
-    return mean_by_kind(struck, lambda item: group_f1(item, assemble(config, item), name))
+    without_drums = [item for item in items if item.kind in (*ALONE, PIANO)]
+    penalty = PENALTY * mean_a_minute(without_drums, lambda item: is_hit(assemble(config, item), name))
+    return mean_by_kind(struck, lambda item: group_f1(item, assemble(config, item), name)) - penalty
 
 
 def choose(config: FrameConfig, items: Sequence[Item], rounds: int = 2) -> FrameConfig:

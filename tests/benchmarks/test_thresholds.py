@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from clips import Kind
 from thresholds import EXAMPLE, Item, choose, group_f1, mean_by_kind, onset_f1, recall
 
 from mt3x.model.trunk import DRUM_KEYS
@@ -46,6 +47,13 @@ def test_thresholds_move_to_where_right_and_wrong_part():
     chosen = choose(CONFIG, [item()]).thresholds
     assert 0.6 < chosen.onset <= 0.9 or chosen.note > 0.6
     assert chosen.kick <= 0.3
+
+
+def test_hits_where_no_drums_play_raise_their_threshold():
+    voice = item(hit_probability=0.5)._replace(kind=Kind.VOICE, notes=make_notes(0.072, 0.25, 60))
+    drums = item(hit_probability=0.7)
+    assert choose(CONFIG, [drums]).thresholds.kick <= 0.5
+    assert 0.5 < choose(CONFIG, [drums, voice]).thresholds.kick <= 0.7
 
 
 def test_a_threshold_without_evidence_stays_valid():
