@@ -201,9 +201,8 @@ def _instruments(folder: Path) -> tuple[str, ...]:
     return load_samples(folder).instruments
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Chooses a frame recogniser's thresholds.")
-    parser.add_argument("--model", help="folder of a checkpoint; the default model without")
+def add_development_set(parser: argparse.ArgumentParser) -> None:
+    """Options that say where the development set comes from."""
     parser.add_argument("--clips", type=Path, required=True, help="folder of labelled clips")
     parser.add_argument("--real", type=Path, required=True, help="folder of piano recordings with tables")
     parser.add_argument("--scores", type=Path, required=True, help="packed by mt3x prepare scores")
@@ -212,6 +211,12 @@ def main() -> int:
     parser.add_argument("--held_out", default=HELD_OUT, help="instruments that play the examples")
     parser.add_argument("--examples", type=int, default=60, help="synthetic examples (60)")
     parser.add_argument("--seed", type=int, default=2026, help="of the examples (2026)")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Chooses a frame recogniser's thresholds.")
+    parser.add_argument("--model", help="folder of a checkpoint; the default model without")
+    add_development_set(parser)
     parser.add_argument("--write", type=Path, help="write the model's configuration with the thresholds here")
     args = parser.parse_args()
     config, params, _ = resolve_model(args.model)
