@@ -136,32 +136,65 @@ def apply_sustain(notes: np.ndarray, pedal: npt.ArrayLike) -> np.ndarray:
       pedal: float [P, 2], rows of (time in seconds, control value 0..127), in any order.
     """
     pedal = np.asarray(pedal, np.float64).reshape(-1, 2)
+    one = np.zeros(len(notes), np.int64)
     sustained = notes.copy()
+    sustained["end"], stays = sustained_ends(notes, one, one, pedal, np.zeros(len(pedal), np.int64))
+    return sustained[stays]
+
+
+def sustained_ends(
+    notes: np.ndarray,
+    instrument: np.ndarray,
+    pedal_of: np.ndarray,
+    pedal: np.ndarray,
+    pedal_number: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `apply_sustain` for many instruments: when notes end, float64 [N], and which of them stay, bool [N].
+
+    Args:
+      notes: of all instruments.
+      instrument: int64 [N], 0 or more, whose note each is.
+      pedal_of: int64 [N], the number of the pedal that holds it, or -1; the same for all of an instrument.
+      pedal: float64 [P, 2], as in `apply_sustain`, of all pedals.
+      pedal_number: int64 [P], 0 or more, which pedal moves.
+    """
     if not len(notes) or not len(pedal):
-        return sustained
+        return notes["end"].copy(), np.ones(len(notes), bool)
     # At one moment the pedal goes down before it goes up, as note-seq orders it.
     is_up = pedal[:, 1] < SUSTAIN_PEDAL_THRESHOLD
-    order = np.lexsort((is_up, pedal[:, 0]))
-    pedal_times, is_down = pedal[order, 0], ~is_up[order]
-    lift_times = pedal_times[~is_down]
-    pitched = ~notes["is_drum"]
-    end_of_music = max(total_seconds(notes[pitched]), float(pedal_times[-1]))
+    order = np.lexsort((is_up, pedal[:, 0], pedal_number))
+    number, moments, is_down = pedal_number[order], pedal[order, 0], ~is_up[order]
+    ranks = np.unique(np.concatenate([moments, notes["start"], notes["end"]]))
+
+    def key(numbers: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Orders moments of all pedals by pedal, then by time."""
+        return numbers * len(ranks) + np.searchsorted(ranks, times)
+
+    moment_keys = key(number, moments)
 
     def is_pedal_down(times: np.ndarray) -> np.ndarray:
-        latest = np.searchsorted(pedal_times, times, side="right") - 1
-        return (latest >= 0) & is_down[latest]
+        latest = np.searchsorted(moment_keys, key(pedal_of, times), side="right") - 1
+        return (latest >= 0) & (number[latest] == pedal_of) & is_down[latest]
 
+    pitched = ~notes["is_drum"]
+    last_ends = np.zeros(instrument.max() + 1)
+    np.maximum.at(last_ends, instrument[pitched], notes["end"][pitched])
+    last_moment = moments[np.searchsorted(moment_keys, (pedal_of + 1) * len(ranks)) - 1]
+    end_of_music = np.maximum(last_ends[instrument], last_moment)
+    lifts = np.append(np.flatnonzero(~is_down), -1)
+    next_lift = lifts[np.searchsorted(moment_keys[lifts[:-1]], key(pedal_of, notes["end"]), side="right")]
+    is_lifted = (next_lift >= 0) & (number[next_lift] == pedal_of)
     held = is_pedal_down(notes["end"]) & pitched
-    next_lift = np.append(lift_times, end_of_music)[np.searchsorted(lift_times, notes["end"], side="right")]
-    sustained["end"][held] = np.maximum(next_lift, notes["end"])[held]
+    held_end = np.maximum(np.where(is_lifted, moments[next_lift], end_of_music), notes["end"])
+    ends = np.where(held, held_end, notes["end"])
 
     # The next onset of the same pitch under the pedal ends whatever still sounds of it.
-    by_pitch = np.lexsort((notes["start"], notes["pitch"], notes["is_drum"]))[: pitched.sum()]
-    pitch, start = notes["pitch"][by_pitch], notes["start"][by_pitch]
-    strikes = np.flatnonzero(is_pedal_down(start))
-    following = np.append(strikes, -1)[np.searchsorted(strikes, np.arange(len(by_pitch)), side="right")]
-    is_struck = (following >= 0) & (pitch[following] == pitch)
+    by_pitch = np.lexsort((notes["start"], notes["pitch"], instrument, notes["is_drum"]))[: pitched.sum()]
+    strikes = np.append(np.flatnonzero(is_pedal_down(notes["start"])[by_pitch]), -1)
+    following = strikes[np.searchsorted(strikes[:-1], np.arange(len(by_pitch)), side="right")]
+    is_struck = following >= 0
+    for column in (notes["pitch"][by_pitch], instrument[by_pitch]):
+        is_struck &= column[following] == column
     struck_again = np.full(len(notes), np.inf)
-    struck_again[by_pitch] = np.where(is_struck, start[following], np.inf)
-    sustained["end"] = np.minimum(sustained["end"], struck_again)
-    return sustained[struck_again > notes["start"]]
+    struck_again[by_pitch] = np.where(is_struck, notes["start"][by_pitch][following], np.inf)
+    return np.minimum(ends, struck_again), struck_again > notes["start"]

@@ -10,6 +10,7 @@ from mt3x.music.notes import (
     empty_notes,
     make_notes,
     sort_notes,
+    sustained_ends,
     total_seconds,
     trim_overlapping_notes,
     validate_notes,
@@ -120,6 +121,20 @@ def test_sustain_only_lengthens_notes_that_do_not_overlap_and_leaves_its_input_a
     assert (sustained["end"] >= notes["end"]).all()
     assert (sustained["end"] > notes["end"]).any()
     np.testing.assert_array_equal(notes, before)
+
+
+def test_many_instruments_are_held_as_each_alone():
+    notes, rng = random_notes(seed=2, count=200), np.random.default_rng(2)
+    instrument = notes["program"].astype(np.int64)
+    pedal = np.stack([rng.integers(0, 120, 30) / 10, rng.integers(0, 2, 30) * 127], axis=1)
+    number = rng.integers(0, 2, 30)
+    pedal_of = np.array([1, -1, 1])  # of two instruments, one for both; the third has none
+    ends, stays = sustained_ends(notes, instrument, pedal_of[instrument], pedal, number)
+    for one in range(3):
+        mine = instrument == one
+        alone = apply_sustain(notes[mine], pedal[number == pedal_of[one]])
+        np.testing.assert_array_equal(ends[mine & stays], alone["end"])
+        np.testing.assert_array_equal(notes["velocity"][mine & stays], alone["velocity"])
 
 
 # -- Trimming -----------------------------------------------------------------------------------------------
