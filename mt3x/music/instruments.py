@@ -15,6 +15,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+DRUM_CHANNEL = 9
+"""Channel 10, counted from 0: the drums' in General MIDI."""
+
 PROGRAMS_PER_CLASS = 8
 
 CLASS_NAMES: tuple[str, ...] = (

@@ -1,68 +1,124 @@
 """Reading Standard MIDI Files: the one tolerant reader. `mt3x.music.midi_writing` writes them.
 
-Note-ons are paired with note-offs by track, channel and pitch: a note-off ends every such note that began
-before its tick; a note that is never released, or lasts no time, is dropped. The instrument of a note is its
-channel's program at the onset. Channel 10 (9, counted from 0) is drums. All tracks' tempo changes count.
-
-Source: Standard MIDI Files 1.0; pairing as in pretty_midi, which note-seq, and so MT3, reads with. Where
-pretty_midi knows only a track's own program changes and pedal, here those of the same channel in other tracks
-count for a track that has none; pretty_midi takes the program at the note-off.
+A file that can be read is read, whatever is wrong with it, and what was mended is counted. `mt3x.music.smf`
+holds the steps: bytes to events, events to notes in ticks; how notes are paired and what is a drum is said in
+`mt3x.music.smf.notes`.
 """
 
-import dataclasses
-import io
 import os
-from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
-from mt3x.music.notes import apply_sustain, empty_notes, make_notes, sort_notes
+from mt3x.music.notes import make_notes, note_order, sustained_ends
+from mt3x.music.smf.chunks import Clock, read_events
+from mt3x.music.smf.mending import Mending, MidiError, describe
+from mt3x.music.smf.notes import collect_notes, collect_pedals
+from mt3x.music.smf.tracks import (
+    BEND,
+    KEY_SIGNATURE,
+    NOTE_ON,
+    TEXTS,
+    TIME_SIGNATURE,
+    Other,
+    parse_key_signature,
+    parse_time_signature,
+)
 from mt3x.music.tempo_map import ticks_to_seconds
 
-if TYPE_CHECKING:
-    import mido
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".rmid", ".smf")
+"""The ends of MIDI files' names, in lower case."""
 
-DRUM_CHANNEL = 9
-SUSTAIN_CONTROL = 64
-MAX_TICKS = 1 << 38  # times microseconds per quarter it still fits 63 bits
+ORIGIN_DTYPE = np.dtype(
+    [
+        ("start_tick", np.int64),
+        ("end_tick", np.int64),  # of the key; a pedal may hold the note for longer
+        ("track", np.int32),
+        ("port", np.int32),
+        ("channel", np.int32),
+    ]
+)
+"""Where in the file a note comes from; all count from 0."""
 
-_Timeline = dict[tuple[int, int], list[tuple[int, int]]]
-"""(track, channel) -> (tick, value) in time order."""
+TIME_SIGNATURE_DTYPE = np.dtype(
+    [("tick", np.int64), ("track", np.int32), ("beats", np.int32), ("beat_type", np.int32)]
+)
+KEY_SIGNATURE_DTYPE = np.dtype(
+    [("tick", np.int64), ("track", np.int32), ("fifths", np.int32), ("is_minor", np.bool_)]
+)
 
-
-class MidiError(ValueError):
-    """A file that cannot be read as MIDI; the message names it and says why."""
-
-
-@dataclasses.dataclass
-class _Messages:
-    """What a file says, in ticks."""
-
-    notes: list[tuple[int, int, int, int, int, int]] = dataclasses.field(default_factory=list)
-    """(track, channel, start, end, pitch, velocity)"""
-    programs: _Timeline = dataclasses.field(default_factory=lambda: defaultdict(list))
-    pedals: _Timeline = dataclasses.field(default_factory=lambda: defaultdict(list))
-    tempos: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    """(tick, microseconds per quarter)"""
-    num_struck: int = 0
-    num_bends: int = 0
+_TEXT_KINDS = (
+    *("text", "copyright", "track name", "instrument name", "lyric", "marker", "cue point"),
+    *("program name", "port name"),
+)
 
 
-@dataclasses.dataclass(frozen=True)
+class MidiText(NamedTuple):
+    """A text of a file.
+
+    Attributes:
+      kind: "text", "copyright", "track name", "instrument name", "lyric", "marker", "cue point", "program
+        name" or "port name".
+      text: read as UTF-8, or where it is not, as Latin-1, from which its bytes can be had again.
+    """
+
+    tick: int
+    track: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
 class MidiContent:
-    """A MIDI file's notes, and what of the file they do not tell.
+    """A MIDI file's notes, its grid and its words.
 
     Attributes:
       notes: `NOTE_DTYPE` [K], sorted; drum hits have program 0.
-      num_struck: note-ons, of which K became notes.
+      origins: `ORIGIN_DTYPE` [K], of each note.
+      clock: how long ticks last.
+      time_signatures: `TIME_SIGNATURE_DTYPE`, those that the file has, in order of ticks.
+      key_signatures: `KEY_SIGNATURE_DTYPE`, those that the file has, in order of ticks.
+      texts: by track, in order of ticks.
+      end_ticks: int64 [T], where each track ends.
+      num_struck: note-ons, of which K became notes; the others last no time, or are doubled.
+      num_doubled: notes of one pitch that were struck together under the pedal, the last one not counted.
       num_bends: pitch bends away from the middle; notes keep the pitches of their keys.
+      mended: how often what was mended.
     """
 
     notes: np.ndarray
+    origins: np.ndarray
+    clock: Clock
+    time_signatures: np.ndarray
+    key_signatures: np.ndarray
+    texts: tuple[MidiText, ...]
+    end_ticks: np.ndarray
     num_struck: int
+    num_doubled: int
     num_bends: int
+    mended: Mapping[Mending, int]
+
+    @property
+    def mending(self) -> str:
+        """What was mended, in one line of sentences; "" where nothing was."""
+        return describe(self.mended)
+
+    @property
+    def track_names(self) -> tuple[str, ...]:
+        """The first name of each track, "" where it has none."""
+        names = [""] * len(self.end_ticks)
+        for text in self.texts:
+            if text.kind == "track name":
+                names[text.track] = names[text.track] or text.text
+        return tuple(names)
+
+    def seconds_at(self, ticks: np.ndarray) -> np.ndarray:
+        """When ticks come: float64, same shape."""
+        return ticks_to_seconds(ticks, self.clock.tempos, self.clock.ticks_per_quarter)
 
 
 def read_midi(path: str | os.PathLike[str], apply_sustain: bool = True) -> np.ndarray:
@@ -72,28 +128,61 @@ def read_midi(path: str | os.PathLike[str], apply_sustain: bool = True) -> np.nd
       apply_sustain: lengthen notes that are released while their channel's sustain pedal is down.
 
     Raises:
-      MidiError: the file is missing, unreadable, empty, not MIDI, or corrupt.
+      MidiError: the file is missing, unreadable, empty, or not MIDI.
     """
     return read_midi_content(path, apply_sustain).notes
 
 
 def read_midi_content(path: str | os.PathLike[str], apply_sustain: bool = True) -> MidiContent:
-    """As `read_midi`, with counts that show what was left out.
+    """As `read_midi`, with the file's grid, its words, and counts of what was mended and left out.
 
     Raises:
       MidiError: as `read_midi`.
     """
-    midi_file = _parse(Path(path))
-    messages = _Messages()
-    for number, track in enumerate(midi_file.tracks):
-        _collect_messages(number, track, messages)
-    notes = _assemble_notes(messages, midi_file.ticks_per_beat, apply_sustain)
-    return MidiContent(notes, messages.num_struck, messages.num_bends)
+    return parse_midi(_read(Path(path)), str(path), apply_sustain)
 
 
-def _parse(path: Path) -> "mido.MidiFile":
-    import mido
+def parse_midi(data: bytes, name: str, apply_sustain: bool = True) -> MidiContent:
+    """As `read_midi_content`, of a file's contents.
 
+    Args:
+      name: of the file, for errors.
+
+    Raises:
+      MidiError: it is not MIDI.
+    """
+    events = read_events(data, name)
+    origins = collect_notes(events)
+    tempos, ticks_per_quarter = events.clock.tempos, events.clock.ticks_per_quarter
+    start, end = (ticks_to_seconds(origins[n], tempos, ticks_per_quarter) for n in ("start_tick", "end_tick"))
+    notes = make_notes(start, end, *(origins[n] for n in ("pitch", "velocity", "program", "is_drum")))
+    stays = np.ones(len(notes), bool)
+    if apply_sustain:
+        pedals = collect_pedals(events, origins)
+        times = ticks_to_seconds(pedals.movements[:, 0], tempos, ticks_per_quarter)
+        pedal = np.stack([times, pedals.movements[:, 1]], axis=1)
+        notes["end"], stays = sustained_ends(notes, pedals.part, pedals.pedal_of, pedal, pedals.number)
+    order = note_order(notes)
+    order = order[stays[order]]
+    is_bend = events.messages["kind"] == BEND
+    wheel = events.messages[is_bend]
+    is_onset = (events.messages["kind"] == NOTE_ON) & (events.messages["second"] > 0)
+    return MidiContent(
+        notes[order],
+        origins[list(ORIGIN_DTYPE.names or ())][order].astype(ORIGIN_DTYPE),
+        events.clock,
+        _signatures(events.others, TIME_SIGNATURE, parse_time_signature, TIME_SIGNATURE_DTYPE),
+        _signatures(events.others, KEY_SIGNATURE, parse_key_signature, KEY_SIGNATURE_DTYPE),
+        _texts(events.others),
+        events.end_ticks,
+        int(np.count_nonzero(is_onset)),
+        len(notes) - len(order),
+        int(np.count_nonzero((wheel["first"] != 0) | (wheel["second"] != 64))),
+        MappingProxyType(+events.mended),
+    )
+
+
+def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -102,84 +191,29 @@ def _parse(path: Path) -> "mido.MidiFile":
         raise MidiError(f"{path}: cannot be read ({error.strerror})") from error
     if not data:
         raise MidiError(f"{path}: is empty (0 bytes)")
-    if not data.startswith(b"MThd"):
-        raise MidiError(f"{path}: is not a MIDI file (it does not begin with 'MThd')")
+    return data
+
+
+def _signatures(
+    others: Iterable[Other], kind: int, parse: Callable[[bytes], tuple | None], dtype: np.dtype
+) -> np.ndarray:
+    """The signatures of a kind that can be, in order of ticks."""
+    parsed = [(other.tick, other.track, parse(other.content)) for other in others if other.kind == kind]
+    rows = [(tick, track, *signature) for tick, track, signature in parsed if signature is not None]
+    return np.array(sorted(rows, key=lambda row: row[0]), dtype)
+
+
+def _texts(others: Iterable[Other]) -> tuple[MidiText, ...]:
+    return tuple(
+        MidiText(other.tick, other.track, _TEXT_KINDS[other.kind - TEXTS[0]], _decode(other.content))
+        for other in others
+        if other.kind in TEXTS
+    )
+
+
+def _decode(content: bytes) -> str:
+    content = content.replace(b"\0", b"")
     try:
-        midi_file = mido.MidiFile(file=io.BytesIO(data))
-    except EOFError as error:
-        raise MidiError(f"{path}: MIDI file is cut short at byte {len(data)}") from error
-    except (
-        Exception
-    ) as error:  # mido lets whatever its parsing meets escape: OSError, IndexError, KeyError...
-        raise MidiError(f"{path}: MIDI file is corrupt ({error})") from error
-    if midi_file.ticks_per_beat <= 0:
-        raise MidiError(
-            f"{path}: time division is {midi_file.ticks_per_beat}; only ticks per quarter (1..32767) are read"
-        )
-    if max((sum(message.time for message in track) for track in midi_file.tracks), default=0) > MAX_TICKS:
-        raise MidiError(f"{path}: MIDI file is corrupt (it would last more than {MAX_TICKS} ticks)")
-    return midi_file
-
-
-def _collect_messages(number: int, track: "mido.MidiTrack", messages: _Messages) -> None:
-    tick = 0
-    sounding: _Timeline = defaultdict(list)  # (channel, pitch) -> (start tick, velocity)
-    for message in track:
-        tick += message.time
-        match message.type:
-            case "note_on" if message.velocity > 0:
-                messages.num_struck += 1
-                sounding[message.channel, message.note].append((tick, message.velocity))
-            case "note_on" | "note_off":
-                struck = sounding.pop((message.channel, message.note), [])
-                ended = [(start, velocity) for start, velocity in struck if start < tick]
-                for start, velocity in ended:
-                    note = (number, message.channel, start, tick, message.note, velocity)
-                    messages.notes.append(note)
-                # Struck again at this tick, before the release of the earlier note: it sounds on.
-                if ended and len(ended) < len(struck):
-                    sounding[message.channel, message.note] = struck[len(ended) :]
-            case "program_change":
-                messages.programs[number, message.channel].append((tick, message.program))
-            case "control_change" if message.control == SUSTAIN_CONTROL:
-                messages.pedals[number, message.channel].append((tick, message.value))
-            case "pitchwheel":
-                messages.num_bends += message.pitch != 0
-            case "set_tempo":
-                messages.tempos.append((tick, message.tempo))
-
-
-def _assemble_notes(messages: _Messages, ticks_per_quarter: int, with_sustain: bool) -> np.ndarray:
-    if not messages.notes:
-        return empty_notes()
-    rows = np.array(messages.notes, np.int64)
-    seconds = ticks_to_seconds(rows[:, 2:4], messages.tempos, ticks_per_quarter)
-    parts = []
-    for track, channel in np.unique(rows[:, :2], axis=0).tolist():
-        mine = (rows[:, 0] == track) & (rows[:, 1] == channel)
-        _, _, start, _, pitch, velocity = rows[mine].T
-        is_drum = channel == DRUM_CHANNEL
-        program = 0 if is_drum else _values_at(start, _timeline_of(messages.programs, track, channel))
-        start_seconds, end_seconds = seconds[mine].T
-        notes = make_notes(start_seconds, end_seconds, pitch, velocity, program, is_drum)
-        pedal = _timeline_of(messages.pedals, track, channel)
-        if with_sustain and pedal:
-            ticks, values = np.array(pedal, np.int64).T
-            times = ticks_to_seconds(ticks, messages.tempos, ticks_per_quarter)
-            notes = apply_sustain(notes, np.stack([times, values], axis=1))
-        parts.append(notes)
-    return sort_notes(np.concatenate(parts))
-
-
-def _timeline_of(timelines: _Timeline, track: int, channel: int) -> list[tuple[int, int]]:
-    """A track's own events on a channel; where it has none, those of all tracks."""
-    if (track, channel) in timelines:
-        return timelines[track, channel]
-    others = [event for key, events in timelines.items() if key[1] == channel for event in events]
-    return sorted(others, key=lambda event: event[0])
-
-
-def _values_at(ticks: np.ndarray, timeline: list[tuple[int, int]]) -> np.ndarray:
-    """The latest value at each tick, 0 before the first: int64 [N]."""
-    times, values = np.array([(-1, 0), *timeline], np.int64).T
-    return values[np.searchsorted(times, ticks, side="right") - 1]
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mt3x.music.bends import RANGE_CENTS, plan_voices, wheel_positions
-from mt3x.music.instruments import DRUMS_NAME, program_name
-from mt3x.music.midi import DRUM_CHANNEL
+from mt3x.music.instruments import DRUM_CHANNEL, DRUMS_NAME, program_name
 from mt3x.music.notes import sort_notes, trim_overlapping_notes, validate_notes
 from mt3x.music.tempo_map import MAX_FIFTHS, TempoMap, seconds_to_ticks, ticks_to_seconds
 
