@@ -69,16 +69,18 @@ def count_frames(
         raise ValueError(f"frames_per_second is {frames_per_second}; it must be above 0, MT3's is 62.5")
     reference, estimate = (lengthen_short_notes(validate_notes(notes)) for notes in (reference, estimate))
     threshold = MT3_VELOCITY_THRESHOLD if mt3_compatible else 0
-    last_end = max((float(notes["end"].max()) for notes in (reference, estimate) if len(notes)), default=0.0)
-    num_frames = int(last_end * frames_per_second)
     counts = MatchCounts()
     for pitch in np.union1d(reference["pitch"], estimate["pitch"]).tolist():
+        sides = [notes[notes["pitch"] == pitch] for notes in (reference, estimate)]
+        spans = [_spans(notes, frames_per_second) for notes in sides]
+        edges = np.unique(np.concatenate(spans))
         in_reference, in_estimate = (
-            _summed_velocities(notes[notes["pitch"] == pitch], num_frames, frames_per_second) > limit
-            for notes, limit in ((reference, threshold), (estimate, 0))
+            _summed_velocities(notes["velocity"], span, edges) > limit
+            for notes, span, limit in zip(sides, spans, (threshold, 0), strict=True)
         )
+        lengths = np.diff(edges)
         counts += MatchCounts(
-            int((in_reference & in_estimate).sum()), int(in_reference.sum()), int(in_estimate.sum())
+            *(int(lengths[where].sum()) for where in (in_reference & in_estimate, in_reference, in_estimate))
         )
     return counts
 
@@ -98,11 +100,15 @@ def frame_scores(
     return count_frames(reference, estimate, frames_per_second, mt3_compatible).scores()
 
 
-def _summed_velocities(notes: np.ndarray, num_frames: int, frames_per_second: float) -> np.ndarray:
-    """int64 [F] of one pitch's notes."""
-    changes = np.zeros(num_frames + 1, np.int64)
-    for name, sign in (("start", 1), ("end", -1)):
-        # Python's int() and this cast both cut towards 0.
-        frames = (notes[name] * frames_per_second).astype(np.int64)
-        np.add.at(changes, frames, sign * notes["velocity"])
-    return np.cumsum(changes)[:num_frames]
+def _spans(notes: np.ndarray, frames_per_second: float) -> np.ndarray:
+    """The first frame of each note, and the one after its last: int64 [N, 2]."""
+    times = np.stack([notes["start"], notes["end"]], axis=1)
+    return (times * frames_per_second).astype(np.int64)  # cuts towards 0, as Python's int()
+
+
+def _summed_velocities(velocity: np.ndarray, spans: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """int64 [E - 1], of the notes that sound between each frame in `edges` and the next."""
+    changes = np.zeros(len(edges), np.int64)
+    for column, sign in ((0, 1), (1, -1)):
+        np.add.at(changes, np.searchsorted(edges, spans[:, column]), sign * velocity)
+    return np.cumsum(changes)[:-1]
