@@ -143,7 +143,7 @@ def _read_references(pairs: Sequence[Pair]) -> tuple[list[tuple[Pair, np.ndarray
     played = []
     for pair in pairs:
         with _complaining():
-            played.append((pair, read_notes(pair.reference)))
+            played.append((pair, read_notes(pair.reference, complain)))
     return played, len(pairs) - len(played)
 
 
@@ -154,7 +154,7 @@ def _read_estimates(
     pieces = []
     for pair, reference in played:
         with _complaining():
-            pieces.append(_score(pair.name, reference, read_notes(pair.other), args))
+            pieces.append(_score(pair.name, reference, read_notes(pair.other, complain), args))
     return pieces
 
 

@@ -21,11 +21,11 @@ from mt3x.apps.console import model_options
 from mt3x.apps.console.batch import AUDIO_SUFFIXES
 from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
+from mt3x.music.midi import MIDI_SUFFIXES, read_midi_content
 
 if TYPE_CHECKING:
     from mt3x.score.score import Score
 
-MIDI_SUFFIXES = (".mid", ".midi")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
 ABC_SUFFIXES = (".abc",)
 VEROVIO_SUFFIXES = (".mei", ".krn", ".kern")
@@ -223,9 +223,10 @@ def _midi(score: "Score") -> bytes:
 def _notes(args: argparse.Namespace) -> np.ndarray | None:
     """The notes of a MIDI file or a recording; None where the model is wrong, and said so."""
     if args.input.suffix.lower() in MIDI_SUFFIXES:
-        from mt3x.music.midi import read_midi
-
-        return read_midi(args.input, apply_sustain=False)
+        content = read_midi_content(args.input, apply_sustain=False)
+        if content.mending:
+            complain(f"{shown(args.input)}: {content.mending}")
+        return content.notes
     from mt3x.audio.load import AudioError
 
     try:

@@ -16,6 +16,7 @@ from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import Transcription
+from tests.music.smf.smf_bytes import END, midi_file
 
 PIANO = make_notes([0.0, 1.0], [0.5, 1.5], [60, 64])
 DUO = make_notes([0.0, 1.0], [0.5, 1.5], [60, 64], program=[0, 40])
@@ -62,6 +63,22 @@ def test_two_files_need_not_have_one_name(capsys):
     midi("played.mid", "heard.mid")
     assert evaluate("played.mid", "heard.mid") == 0
     assert capsys.readouterr().out.startswith("1 piece, 2 notes in the reference")
+
+
+def test_what_was_mended_in_a_file_is_told_and_the_piece_is_scored(capsys):
+    midi("played.mid")
+    Path("heard.mid").write_bytes(midi_file("00 903c5a 8740 90405a 8360" + END[2:]))
+    assert evaluate("played.mid", "heard.mid") == 0
+    out, err = capsys.readouterr()
+    assert err == "mt3x: heard.mid: 2 notes were never released; they end with the track.\n"
+    assert out.startswith("1 piece, 2 notes in the reference, 2 in the estimate")
+
+
+def test_a_note_at_the_end_of_time_is_told_and_costs_no_memory(capsys):
+    midi("ref/a.mid", "est/a.mid", "ref/far.mid")
+    Path("est/far.mid").write_bytes(midi_file("8fffffff7f 903c5a 8fffffff7f 803c00" + END))
+    assert evaluate("ref", "est") == 0
+    assert "est/far.mid: 2 delta times are longer than MIDI allows" in capsys.readouterr().err
 
 
 def test_what_is_on_one_side_only_is_named_and_the_rest_is_scored(capsys):

@@ -176,6 +176,15 @@ def test_a_folder_of_recordings_becomes_records(takes, capsys):
     assert "1 problems, 0 recordings left out; all are told in" in printed.err
 
 
+def test_what_was_mended_in_a_midi_file_is_told(takes, capsys):
+    data = bytearray((takes / "take 2.mid").read_bytes())
+    data[11] = 9  # tracks
+    (takes / "take 2.kar").write_bytes(data)
+    (takes / "take 2.mid").unlink()
+    assert prepare_takes(takes)[0] == 0
+    assert "take 2.kar  the header gives a wrong number of tracks." in capsys.readouterr().err
+
+
 def test_recordings_that_cannot_be_used_are_told_in_a_table_and_the_manifest(takes, capsys):
     (takes / "take 2.mid").write_bytes(b"MThd")
     code, output = prepare_takes(takes, "--workers", "2")

@@ -50,6 +50,16 @@ def test_midi_becomes_musicxml_with_title_and_metre(folder, capsys):
     assert "<beats>2</beats>" in text and "<part-name>Violin</part-name>" in text
 
 
+@pytest.mark.parametrize("name", ["scale.kar", "scale.RMI", "scale.smf"])
+def test_midi_has_many_suffixes_and_what_was_mended_is_told(folder, capsys, name):
+    data = Path("scale.mid").read_bytes()
+    Path(name).write_bytes(data[:11] + b"\x09" + data[12:])
+    assert main(["score", name, "-o", "scale.musicxml"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{name} -> scale.musicxml\n"
+    assert err == f"mt3x: {name}: the header gives a wrong number of tracks.\n"
+
+
 def test_a_recording_is_transcribed_first(folder):
     assert main(["score", "song.wav", "-o", "song.mxl", "--quiet"]) == 0
     assert zipfile.is_zipfile("song.mxl")

@@ -9,16 +9,16 @@ names is passed over.
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from mt3x.apps.console import batch
-from mt3x.music.midi import read_midi
+from mt3x.apps.console.messages import shown
+from mt3x.music.midi import MIDI_SUFFIXES, read_midi_content
 from mt3x.music.notes import make_notes, validate_notes
 
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 TABLE_SUFFIX = ".tsv"
 MAX_NAMES = 5
 """How many pieces a complaint names; it counts the others."""
@@ -79,15 +79,21 @@ def find_pairs(reference: Path, other: Path, are_recordings: bool = False) -> tu
     return [Pair(name, ours[name], theirs[name]) for name in names], complaints
 
 
-def read_notes(path: Path) -> np.ndarray:
+def read_notes(path: Path, tell: Callable[[str], None]) -> np.ndarray:
     """The notes of a MIDI file or a table.
+
+    Args:
+      tell: is called with a sentence that names the file, if something in it was mended.
 
     Raises:
       ValueError: the file cannot be read; the message names it and says why.
     """
     if path.suffix.lower() == TABLE_SUFFIX:
         return _read_table(path)
-    return read_midi(path)
+    content = read_midi_content(path)
+    if content.mending:
+        tell(f"{shown(path)}: {content.mending}")
+    return content.notes
 
 
 def _read_table(path: Path) -> np.ndarray:

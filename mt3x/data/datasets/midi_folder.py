@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from mt3x.data.datasets.reading import read_midi_notes, read_mix
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
+from mt3x.music.midi import MIDI_SUFFIXES
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
-MIDI_SUFFIXES = (".mid", ".midi")
 SPLITS = ("train", "validation", "test")
 VALIDATION_ONE_IN = 10
 
@@ -98,7 +98,7 @@ def _report_deeper_splits(names: Iterable[str], report: Report) -> None:
 
 def _report_unpaired(audio: list[str], midi: list[str], report: Report) -> None:
     if not midi:
-        reason = f"has no MIDI file of the same name ({' or '.join(MIDI_SUFFIXES)}); left out"
+        reason = f"has no MIDI file of the same name ({', '.join(MIDI_SUFFIXES)}); left out"
     elif not audio:
         reason = f"has no recording of the same name ({', '.join(AUDIO_SUFFIXES)}); left out"
     else:

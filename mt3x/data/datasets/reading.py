@@ -19,6 +19,7 @@ from mt3x.audio.load import AudioError, load_audio
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
 from mt3x.music.midi import MidiError, read_midi_content
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
+from mt3x.music.smf.mending import Mending
 
 
 def check_folder(source: Path, landmark: str) -> None:
@@ -60,20 +61,26 @@ def read_audio(source: Path, file: str) -> np.ndarray:
 
 
 def read_midi_notes(source: Path, file: str, report: Report) -> np.ndarray:
-    """The notes of a MIDI file, the sustain pedal applied; pitch bends and notes left out are reported.
+    """The notes of a MIDI file, the sustain pedal applied; what was mended, pitch bends and notes left out
+    are reported.
 
     Raises:
-      DataError: it is missing, or no MIDI that can be read.
+      DataError: it is missing, no MIDI that can be read, or cut short: what it lacks is in the recording.
     """
     try:
         content = read_midi_content(source / file)
     except MidiError as error:
         raise DataError(str(error)) from error
+    if Mending.CUT in content.mended:
+        raise DataError(f"{source / file}: MIDI file is cut short or damaged; copy it again")
+    if content.mending:
+        report(file, content.mending)
     if content.num_bends:
         report(file, f"has {content.num_bends} pitch bends; notes keep the pitches of their keys")
-    if lost := content.num_struck - len(content.notes):
-        reasons = "are never released, last no time, or start twice"
-        report(file, f"{lost} of {content.num_struck} notes {reasons}: left out")
+    if content.num_doubled:
+        report(
+            file, f"{content.num_doubled} of {content.num_struck} notes start twice under the pedal: left out"
+        )
     return content.notes
 
 

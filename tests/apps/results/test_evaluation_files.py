@@ -5,6 +5,7 @@ import pytest
 from mt3x.apps.results.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
 from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes
+from tests.music.smf.smf_bytes import END, midi_file
 
 
 @pytest.fixture(autouse=True)
@@ -72,14 +73,25 @@ def test_a_midi_file_and_a_table_hold_the_same_notes():
     notes = make_notes([0.0, 1.0], [0.5, 2.0], [60, 72], [100, 1])
     write_midi(notes, "x.mid")
     Path("x.tsv").write_text("onset\toffset\tpitch\tvelocity\n0.0\t0.5\t60\t100\n1 2 72 0\n\n")
-    assert read_notes(Path("x.mid")).tolist() == read_notes(Path("x.tsv")).tolist() == notes.tolist()
+    assert (
+        read_notes(Path("x.mid"), pytest.fail).tolist()
+        == read_notes(Path("x.tsv"), pytest.fail).tolist()
+        == notes.tolist()
+    )
+
+
+def test_what_was_mended_in_a_midi_file_is_told():
+    Path("x.MID").write_bytes(midi_file("00 903c5a 60" + END[2:]))
+    told = []
+    assert len(read_notes(Path("x.MID"), told.append)) == 1
+    assert told == ["x.MID: 1 note was never released; it ends with the track."]
 
 
 def test_a_table_may_lack_names_and_velocities():
     Path("x.tsv").write_text("0.25\t0.5\t60.0\n")
-    assert read_notes(Path("x.tsv")).tolist() == make_notes(0.25, 0.5, 60, 100).tolist()
+    assert read_notes(Path("x.tsv"), pytest.fail).tolist() == make_notes(0.25, 0.5, 60, 100).tolist()
     Path("empty.tsv").write_text("")
-    assert len(read_notes(Path("empty.tsv"))) == 0
+    assert len(read_notes(Path("empty.tsv"), pytest.fail)) == 0
 
 
 @pytest.mark.parametrize(
@@ -95,9 +107,9 @@ def test_a_table_may_lack_names_and_velocities():
 def test_a_bad_table_is_named(content, message):
     Path("x.tsv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_notes(Path("x.tsv"))
+        read_notes(Path("x.tsv"), pytest.fail)
 
 
 def test_a_missing_file_is_named():
     with pytest.raises(ValueError, match="absent.mid: no such file"):
-        read_notes(Path("absent.mid"))
+        read_notes(Path("absent.mid"), pytest.fail)

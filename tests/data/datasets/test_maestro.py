@@ -112,13 +112,13 @@ def test_what_is_odd_in_a_midi_file_is_reported_with_its_count(release, problems
         (0.4, "pitchwheel", {"pitch": 0}),
     )
     notes = Maestro().read(release, item, problems).stems[0].notes
-    assert notes["pitch"].tolist() == [60, 62, 62]
-    np.testing.assert_allclose(notes["end"], [1.0, 0.5, 0.7])
+    assert notes["pitch"].tolist() == [70, 60, 62, 62]
+    np.testing.assert_allclose(notes["end"], [1.0, 1.0, 0.5, 0.7])
     assert {file for file, _ in problems} == {item.files[1]}
     reasons = problems.reasons
-    assert reasons[0] == "has 1 pitch bends; notes keep the pitches of their keys"
-    assert reasons[1].startswith("1 of 5 notes are never released")
-    assert reasons[2] == "1 of 4 notes begin after the audio's end at 1.000 s: left out"
-    assert reasons[3] == "1 of 4 notes end after the audio's end at 1.000 s: cut there"
-    assert reasons[4].startswith("1 of 4 notes overlap the next")
+    assert reasons[0] == "1 note was never released; it ends with the track."
+    assert reasons[1] == "has 1 pitch bends; notes keep the pitches of their keys"
+    assert reasons[2] == "1 of 5 notes begin after the audio's end at 1.000 s: left out"
+    assert reasons[3] == "2 of 5 notes end after the audio's end at 1.000 s: cut there"
+    assert reasons[4].startswith("1 of 5 notes overlap the next")
     assert len(reasons) == 5

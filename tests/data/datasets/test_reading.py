@@ -74,12 +74,14 @@ def test_midi_notes_last_as_the_pedal_holds_them_and_what_is_left_out_is_counted
     endless = (0.3, "note_on", {"note": 70, "velocity": 80})
     bends = [(time, "pitchwheel", {"pitch": pitch}) for time, pitch in ((0.1, 9), (0.2, -9), (0.3, 0))]
     pedal = [midi_pedal(0.4, 127), midi_pedal(1.5, 0)]
-    write_midi(tmp_path / "a.mid", *midi_note(0.25, 0.5, 60), *pedal, *bends, endless)
+    twice = [*midi_note(0.5, 0.6, 64), *midi_note(0.5, 0.6, 64)]
+    write_midi(tmp_path / "a.mid", *midi_note(0.25, 0.5, 60), *twice, *pedal, *bends, endless)
     notes = read_midi_notes(tmp_path, "a.mid", problems)
-    np.testing.assert_allclose([notes["start"], notes["end"]], [[0.25], [1.5]])
+    np.testing.assert_allclose([notes["start"], notes["end"]], [[0.25, 0.3, 0.5], [1.5, 1.5, 1.5]])
     assert problems == [
+        ("a.mid", "1 note was never released; it ends with the track."),
         ("a.mid", "has 2 pitch bends; notes keep the pitches of their keys"),
-        ("a.mid", "1 of 2 notes are never released, last no time, or start twice: left out"),
+        ("a.mid", "1 of 4 notes start twice under the pedal: left out"),
     ]
 
 
@@ -88,6 +90,10 @@ def test_midi_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path, prob
         read_midi_notes(tmp_path, "a.mid", problems)
     (tmp_path / "a.mid").write_bytes(b"no MIDI")
     with pytest.raises(DataError, match="a.mid: is not a MIDI file"):
+        read_midi_notes(tmp_path, "a.mid", problems)
+    whole = write_midi(tmp_path / "a.mid", *midi_note(0.25, 0.5, 60)).read_bytes()
+    (tmp_path / "a.mid").write_bytes(whole[:-9])
+    with pytest.raises(DataError, match="a.mid: MIDI file is cut short or damaged; copy it again"):
         read_midi_notes(tmp_path, "a.mid", problems)
 
 
