@@ -40,6 +40,9 @@ CLASS_NAMES: tuple[str, ...] = (
 )
 """The 16 General MIDI classes; program p belongs to class p // 8."""
 
+PIANO_PROGRAMS = range(PROGRAMS_PER_CLASS)
+"""Programs of class "Piano", whose notes a sustain pedal holds."""
+
 # One line per class, eight programs each.
 # fmt: off
 PROGRAM_NAMES: tuple[str, ...] = (
@@ -94,6 +97,11 @@ def check_instruments(instruments: Iterable[int]) -> None:
 def programs_of(instruments: tuple[int, ...]) -> tuple[int, ...]:
     """The programs that may play where these are known to: all where none is; () where only drums do."""
     return tuple(p for p in instruments or range(DRUMS) if p != DRUMS)
+
+
+def is_piano(notes: np.ndarray) -> np.ndarray:
+    """bool [N]: which notes a sustain pedal holds."""
+    return ~notes["is_drum"] & np.isin(notes["program"], PIANO_PROGRAMS)
 
 
 def includes_drums(instruments: tuple[int, ...]) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
 from mt3x.data.synthetic.orchestra import Role, draw_choir, draw_program, fold_into_range, octaves_into_range
 from mt3x.data.synthetic.scores import Score
+from mt3x.music.instruments import PIANO_PROGRAMS
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
 SHORTEST_NOTE_SECONDS = 0.02
@@ -36,6 +37,7 @@ class PerformanceSettings:
     solo_piano_probability: share of excerpts played on a piano alone.
     solo_other_probability: share played on one other instrument.
     drums_probability: share of excerpts with a drum pattern in the music's tempo, where max_parts > 1.
+    pedal_probability: share of piano lines whose notes a pedal draws out; nothing tells where it is down.
     exact_probability: share of excerpts played as a sequencer does: the notes of a chord begin and end
       together. In the others every note has its own delay and length, so that no ear can tell their order.
     max_transposition: in semitones, up or down.
@@ -46,6 +48,7 @@ class PerformanceSettings:
     solo_piano_probability: float = 0.4
     solo_other_probability: float = 0.1
     drums_probability: float = 0.2
+    pedal_probability: float = 0.55
     exact_probability: float = 0.4
     max_transposition: int = 6
 
@@ -57,6 +60,8 @@ class PerformanceSettings:
         if not 0 <= self.max_transposition <= 24:
             raise ValueError(f"max_transposition is {self.max_transposition}; it must be within 0..24")
         solo = self.solo_piano_probability, self.solo_other_probability
+        if not 0 <= self.pedal_probability <= 1:
+            raise ValueError(f"pedal_probability is {self.pedal_probability}; it must be within 0..1")
         if min(*solo, self.drums_probability) < 0 or sum(solo) > 1 or self.drums_probability > 1:
             raise ValueError(
                 f"solo piano {solo[0]}, solo other {solo[1]}, drums {self.drums_probability}: probabilities "
@@ -288,7 +293,7 @@ def _perform(
         length *= rng.uniform(0.93, 1.07, num_notes)
     start = np.where(lines.onset < region.quarters[0], 0.0, np.maximum(onset + late, 0.0))
     end = start + np.maximum(length, 0.04)
-    end = _pedal(lines, region, rng, end)
+    end = _pedal(lines, region, rng, end, settings.pedal_probability)
 
     level = rng.uniform(45, 105) + rng.normal(0, 10, num_lines)[lines.line]
     level += np.interp(lines.onset, region.quarters, region.dynamics)
@@ -310,10 +315,12 @@ def _roll_delays(lines: _Lines, rng: np.random.Generator) -> np.ndarray:
     return rank * rng.uniform(0.008, 0.05) * is_rolled[chord]
 
 
-def _pedal(lines: _Lines, region: _Region, rng: np.random.Generator, end: np.ndarray) -> np.ndarray:
+def _pedal(
+    lines: _Lines, region: _Region, rng: np.random.Generator, end: np.ndarray, probability: float
+) -> np.ndarray:
     """Ends of piano notes drawn out to where the pedal is lifted: every one or two beats, or every four."""
-    is_piano = lines.programs < 8
-    has_pedal = is_piano & (rng.random(len(is_piano)) < 0.55)
+    is_piano = np.isin(lines.programs, PIANO_PROGRAMS)
+    has_pedal = is_piano & (rng.random(len(is_piano)) < probability)
     if not has_pedal.any():
         return end
     every = (1, 2, 2, 4)[int(rng.integers(4))]

@@ -21,9 +21,11 @@ from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.players import Orchestra, Player
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.synthetic.scores import Score, is_held_out, load_scores
+from mt3x.music.instruments import is_piano
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.synthesis.effects.chains import through_effects, to_file
 from mt3x.synthesis.inflection import Inflections, Kind, draw_inflections, none
+from mt3x.synthesis.pedal import draw_pedal, pedal_within, under_pedal
 from mt3x.synthesis.sampled.instruments import load_samples
 from mt3x.synthesis.soundfonts import Synthesizer
 
@@ -55,6 +57,8 @@ class PlayedConfig:
         four semitones away at the right pitches, as an instrument of another size.
       effects_probability: share of parts with effects of their own; file_probability: share of examples that
         go through `synthesis.effects.chains.to_file` (the others only get a gain).
+      pedal_probability: share of examples with pianos whose notes a sustain pedal holds; where it is down is
+        in the example.
       start_probability: share of examples whose music begins with the segment, after silence.
       detune_cents: the whole example is detuned by up to this, each part by up to `part_detune_cents` more.
       max_notes: examples with more are drawn again.
@@ -78,6 +82,7 @@ class PlayedConfig:
     other_body_probability: float = 0.6
     effects_probability: float = 0.6
     file_probability: float = 0.85
+    pedal_probability: float = 0.5
     start_probability: float = 0.06
     detune_cents: float = 20.0
     part_detune_cents: float = 6.0
@@ -114,12 +119,17 @@ class PlayedExamples:
         self._scores, self._bands, self._orchestra = scores, bands, orchestra
 
     def draw(self, rng: np.random.Generator, progress: float = 1.0) -> Example:
-        """One example: `samples` float32 [N] of the segment, and columns of its notes."""
+        """One example: `samples` float32 [N] of the segment, columns of its notes, and `pedal` float32 [M,
+        2], the sustain pedal of all pianos: rows of seconds from the segment's start when it goes down and
+        up, padded with zeros.
+        """
         config = self._config
         while True:
             notes = self._draw_notes(rng)
             if rng.random() < config.start_probability:
                 notes = _begin_with_segment(rng, notes, config.lead_seconds, config.total_seconds)
+            pedal = self._draw_pedal(rng, notes)
+            notes = under_pedal(notes, pedal)
             parts = [(player, notes[mine]) for player, mine in self._orchestra.assign(rng, notes)]
             if sum(len(part) for _, part in parts) <= config.max_notes:
                 break
@@ -140,7 +150,10 @@ class PlayedExamples:
         else:
             peak = max(float(np.abs(mix).max()), 1e-4)
             mix *= np.float32(10 ** (rng.uniform(-24, -0.5) / 20) / peak)
-        sound = {"samples": np.ascontiguousarray(mix[-num_samples:], np.float32)}
+        sound = {
+            "samples": np.ascontiguousarray(mix[-num_samples:], np.float32),
+            "pedal": pedal_within(pedal, config.lead_seconds, config.total_seconds),
+        }
         if not kept:
             kept, columns = [notes[:0]], [_inflection_columns(none(0), np.zeros(0, bool))]
         return Example(np.zeros(0, np.int32), np.concatenate(kept), sound | _columns(columns))
@@ -171,6 +184,12 @@ class PlayedExamples:
         # Parts keep some of their own level: a soft passage stays softer.
         return audio * np.float32((wanted / level) ** 0.75), inflections
 
+    def _draw_pedal(self, rng: np.random.Generator, notes: np.ndarray) -> np.ndarray:
+        has_pedal = is_piano(notes)
+        if not has_pedal.any() or rng.random() >= self._config.pedal_probability:
+            return np.zeros((0, 2))
+        return draw_pedal(rng, notes[has_pedal], self._config.total_seconds)
+
     def _draw_notes(self, rng: np.random.Generator) -> np.ndarray:
         config = self._config
         kind = rng.random()
@@ -180,6 +199,7 @@ class PlayedExamples:
                 solo_piano_probability=config.solo_piano_probability,
                 solo_other_probability=config.solo_other_probability,
                 drums_probability=config.drums_probability,
+                pedal_probability=0.0,
             )
             return draw_excerpt(self._scores, rng, config.total_seconds, settings)
         kind -= config.score_share

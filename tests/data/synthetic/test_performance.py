@@ -142,6 +142,15 @@ def test_a_pedal_and_articulation_vary_the_ends() -> None:
     assert min(shares) < 0.25 < 0.9 < max(shares)  # the score says 0.5
 
 
+def test_without_a_pedal_notes_end_as_articulated() -> None:
+    settings = {"solo_piano_probability": 1, "solo_other_probability": 0, "max_parts": 1}
+    drawn = draw_many([metronome()], 100, 4.0, pedal_probability=0.0, **settings)
+    gaps = [
+        np.median((n["end"] - n["start"])[1:-1]) / np.median(np.diff(n["start"])) for n in drawn if len(n) > 4
+    ]
+    assert max(gaps) < 0.6  # the score says 0.5
+
+
 def test_drums_follow_the_score_beats() -> None:
     rng = np.random.default_rng(13)
     settings = PerformanceSettings(drums_probability=1, solo_piano_probability=1, solo_other_probability=0)
@@ -167,6 +176,7 @@ def test_every_melodic_class_is_heard() -> None:
         ({"max_notes_per_second": 0}, "max_notes_per_second is 0; it must be positive"),
         ({"max_transposition": 30}, "max_transposition is 30; it must be within 0..24"),
         ({"solo_piano_probability": 0.8, "solo_other_probability": 0.4}, "together at most 1"),
+        ({"pedal_probability": 1.5}, r"pedal_probability is 1.5; it must be within 0\.\.1"),
         ({"drums_probability": -0.1}, "drums -0.1"),
     ],
 )

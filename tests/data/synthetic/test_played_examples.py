@@ -168,6 +168,34 @@ def test_labels_end_with_the_recordings():
         assert (notes["end"] - notes["start"] <= 0.5 * 2 ** (4 / 12) + 1e-6).all()
 
 
+def test_notes_of_pianos_last_as_the_pedal_of_the_example_says():
+    config = dataclasses.replace(DRY, **PITCHED, solo_piano_probability=1.0, pedal_probability=1.0)
+    examples, _ = maker(config, library=None, synthesizers=0.0)
+    bare, _ = maker(dataclasses.replace(config, pedal_probability=0.0), library=None, synthesizers=0.0)
+    longer = 0
+    for number in range(20):
+        example = examples.draw(np.random.default_rng(number))
+        pedal, notes = example.sound["pedal"], example.notes
+        assert pedal.dtype == np.float32 and 0 <= pedal.min() <= pedal.max() <= config.segment_seconds
+        ends = notes["end"] - config.lead_seconds
+        is_inside = (ends > 0) & (ends < config.segment_seconds)
+        is_struck = [np.any((notes["pitch"] == n["pitch"]) & (notes["start"] == n["end"])) for n in notes]
+        for down, up in pedal[pedal[:, 1] > 0].tolist():
+            # Nothing is released while it is down.
+            released = is_inside & (ends > down + 1e-6) & (ends < up - 1e-6)
+            assert not np.any(released & ~np.array(is_struck))
+        assert not bare.draw(np.random.default_rng(number)).sound["pedal"].any()
+        longer += pedal.any()
+    assert longer > 12
+
+
+def test_what_is_no_piano_has_no_pedal():
+    config = dataclasses.replace(
+        DRY, pedal_probability=1.0, score_share=0.0, band_share=0.0, random_share=0.0
+    )
+    assert not any(draw(number, config).sound["pedal"].any() for number in range(5))
+
+
 def test_an_example_with_too_many_notes_is_drawn_again():
     config = dataclasses.replace(DRY, max_notes=8)
     assert all(len(draw(number, config).notes) <= 8 for number in range(10))
@@ -223,6 +251,7 @@ def test_held_out_scores_and_instruments_are_not_drawn_from(tmp_path):
         ({"lead_seconds": -0.1}, "lead_seconds is -0.1; it must be at least 0"),
         ({"detune_cents": float("nan")}, "detune_cents is nan; it must be at least 0"),
         ({"start_probability": 1.5}, r"start_probability is 1.5; it must be within 0\.\.1"),
+        ({"pedal_probability": 1.1}, r"pedal_probability is 1.1; it must be within 0\.\.1"),
         ({"band_share": -0.1}, r"band_share is -0.1; it must be within 0\.\.1"),
         ({"score_share": 0.5, "band_share": 0.5}, "score_share, band_share and random_share add up to 1.18"),
     ],

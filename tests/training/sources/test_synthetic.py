@@ -119,6 +119,7 @@ def test_played_music_gives_batches_of_samples_and_notes(played):
         for name in ("start", "end", "pitch", "program", "is_drum", "cents", "vibrato_hz", "has_cents"):
             assert batch[f"note_{name}"].shape == (3, played.examples.max_notes)
         assert "targets" not in batch
+        assert batch["pedal"].shape[0] == 3 and batch["pedal"].dtype == np.float32
         lasting = batch["note_pitch"] >= 0
         assert (batch["note_start"][lasting] < FRAMES.segment_seconds).all()
     assert any(np.abs(batch["samples"]).max() > 0.01 for batch in batches)
