@@ -181,13 +181,21 @@ def _start(settings: Settings, weights: str | None) -> "Callable[[], StartingPoi
 
     model, training = settings.model, settings.training
     if weights is not None:
-        return lambda: start_from_weights(weights, model, training)
+        return lambda: _told(weights, start_from_weights(weights, model, training))
     path = settings.initial_checkpoint_path
     if path is None or latest_step(Path(settings.model_dir) / CHECKPOINTS) is not None:
         return None
     # Read at once: a run that cannot begin must not leave a directory that holds its configuration.
-    point = start_from_checkpoint(path, model, training, settings.initial_checkpoint_preset)
+    point = _told(path, start_from_checkpoint(path, model, training, settings.initial_checkpoint_preset))
     return lambda: point
+
+
+def _told(path: str, point: "StartingPoint") -> "StartingPoint":
+    """The starting point; one line says what the weights there lack."""
+    if point.fresh:
+        layers = sorted({name.removeprefix("network/").rpartition("/")[0] for name in point.fresh})
+        print(f"mt3x train: {path} has no {', '.join(layers)}; fresh weights for these", file=sys.stderr)
+    return point
 
 
 class _Signals:

@@ -241,6 +241,14 @@ class CheckpointDirectory:
         folder = self._at(step)
         return {name: restore_orbax((folder / name).path, target) for name, target in targets.items()}
 
+    def read_names(self, step: int, name: str) -> set[str]:
+        """The flat names of the arrays in a tree of a step.
+
+        Raises:
+          CheckpointError: this step was not saved, or its list of arrays cannot be read.
+        """
+        return set(_named_shapes(_stored_tree((self._at(step) / name).path)))
+
     def read_values(self, step: int) -> dict[str, Any]:
         """The values of a step.
 

@@ -4,7 +4,8 @@ Not part of MT3. Weights are shared over pitches, so every note teaches all 88 k
 examples are enough (docs/experiments.md). The trunk looks at log-frequency spectra (`audio.logfrequency`)
 through blocks of one harmonic layer and two small convolutions (`model.pitch_convolution`), then along time
 both ways through a gated recurrence. Its heads say, for each pitch and frame, whether a note begins, sounds
-or ends, and how many cents it is off. Drums have a network of their own on spectra that are finer in time.
+or ends, and how many cents it is off; where there is a head for it, also whether the sustain pedal is down.
+Drums have a network of their own on spectra that are finer in time.
 
 Source: HPPNet (arXiv 2208.14819), Harmonica (arXiv 2609.04640); the recurrence is the minimal gated unit
 without a hidden state in its gates (arXiv 2410.01201).
@@ -30,6 +31,7 @@ DRUM_KEYS = tuple(range(35, 82))
 FRAMES_PER_TRUNK_FRAME = 2
 
 _RARE_LOGIT, _COMMON_LOGIT = -5.0, -2.5  # about the share of cells with an onset, and of those that sound
+_PEDAL_LOGIT = -1.0
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,12 @@ class TrunkConfig:
       recurrent_channels: of the recurrence, each way.
       roll_width: of the layer before the rolls.
       note_width: of the head that classifies onset candidates.
+      pedal_width: of the head for the sustain pedal; 0 for none, as in weights that were written before it.
       drum_channels: of the drums' two convolutions over time and frequency; drum_width: of their layers over
         time.
 
     Raises:
-      ValueError: a size below 1, or a note_width that is not a multiple of 4.
+      ValueError: a size below 1, a pedal_width below 0, or a note_width that is not a multiple of 4.
     """
 
     channels: int = 32
@@ -57,6 +60,7 @@ class TrunkConfig:
     note_width: int = 128
     drum_channels: tuple[int, int] = (16, 32)
     drum_width: int = 96
+    pedal_width: int = 0
 
     def __post_init__(self) -> None:
         # A config read from JSON has a list.
@@ -65,6 +69,8 @@ class TrunkConfig:
         for name, value in vars(self).items():
             if name in sizes and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
+        if self.pedal_width < 0:
+            raise ValueError(f"pedal_width is {self.pedal_width}; it must be at least 0")
         if len(self.drum_channels) != 2 or min(self.drum_channels) < 1:
             raise ValueError(f"drum_channels is {self.drum_channels}; give two sizes of at least 1")
         if self.note_width < 4 or self.note_width % 4:
@@ -78,13 +84,15 @@ class TrunkConfig:
 
 class Rolls(NamedTuple):
     """Logits float32 [B, F, 88] of a note's onset, of its sounding and of its offset, and `cents` float32
-    [B, T, 88]: how far from the pitch it sounds, -100 to 100.
+    [B, T, 88]: how far from the pitch it sounds, -100 to 100. `pedal` float32 [B, T]: logits of a sustain
+    pedal that is down; None of a network without a head for it.
     """
 
     onset: jax.Array
     active: jax.Array
     offset: jax.Array
     cents: jax.Array
+    pedal: jax.Array | None = None
 
 
 class Block(nn.Module):
@@ -158,8 +166,17 @@ class Trunk(nn.Module):
 
         cents = 100 * jnp.tanh(nn.Dense(1, name="cents")(x)[..., 0])
         return Rolls(
-            read("onset", _RARE_LOGIT), read("active", _COMMON_LOGIT), read("offset", _RARE_LOGIT), cents
+            read("onset", _RARE_LOGIT),
+            read("active", _COMMON_LOGIT),
+            read("offset", _RARE_LOGIT),
+            cents,
+            self._read_pedal(features) if self.config.pedal_width else None,
         )
+
+    def _read_pedal(self, features: jax.Array) -> jax.Array:
+        x = jnp.concatenate([jnp.mean(features, axis=2), jnp.max(features, axis=2)], axis=-1)  # [B, T, 2 C]
+        x = nn.relu(nn.Dense(self.config.pedal_width, name="pedal_hidden")(x))
+        return nn.Dense(1, bias_init=nn.initializers.constant(_PEDAL_LOGIT), name="pedal")(x)[..., 0]
 
 
 def _recur(keep: jax.Array, values: jax.Array, reverse: bool) -> jax.Array:

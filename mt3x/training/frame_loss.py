@@ -4,7 +4,8 @@ A batch holds the segment's notes as columns [B, P] (`note_start`, `note_end` se
 start, `note_pitch` with -1 for padding, `note_velocity`, `note_program`, `note_is_drum`), and where it is
 known how they are inflected, `note_cents`, `note_scoop_cents`, `note_scoop_seconds`, `note_vibrato_cents`,
 `note_vibrato_hz`, `note_vibrato_phase`, `note_vibrato_delay_seconds` (`synthesis.inflection`), with
-`note_has_cents`.
+`note_has_cents`; and where it is known when a sustain pedal is down, `pedal` float32 [B, M, 2], rows of
+seconds down and up, those of zeros for padding.
 
 Onset and offset targets are 1 in the frame that holds them and fall to 0 at 40 ms: a narrower target teaches
 less and finds fewer (docs/experiments.md). B segments, P notes, F pitch frames, T trunk frames.
@@ -34,7 +35,8 @@ _READ_AT = (0.2, 0.5, 0.8)
 @dataclass(frozen=True)
 class FrameLossConfig:
     """How the parts of the loss weigh. Rolls' costs are sums over pitches or keys, means over frames; the
-    note head's, and that of the program while a note sounds, are means over candidates or notes.
+    pedal's is a mean over trunk frames; the note head's, and that of the program while a note sounds, are
+    means over candidates or notes.
 
     Raises:
       ValueError: a weight below 0, or a positive weight below 1.
@@ -44,6 +46,7 @@ class FrameLossConfig:
     active_weight: float = 0.5
     offset_weight: float = 0.5
     cents_weight: float = 0.002
+    pedal_weight: float = 0.2
     drum_weight: float = 1.0
     is_note_weight: float = 0.1
     program_weight: float = 0.4
@@ -93,6 +96,10 @@ def frame_loss(
     }
     of_notes, measured = _note_costs(config, detected, batch)
     costs |= of_notes
+    if detected.rolls.pedal is not None and "pedal" in batch:
+        is_down = _pedal_targets(batch["pedal"], detected.rolls.pedal.shape[1], fps)
+        costs["pedal"] = jnp.mean(_cross_entropy(detected.rolls.pedal, is_down))
+        measured["pedal_f1"] = _f1((detected.rolls.pedal > 0).astype(jnp.float32), is_down)
     total = sum((getattr(weights, f"{name}_weight") * cost for name, cost in costs.items()), jnp.zeros(()))
     named = {f"{name}_loss": cost for name, cost in costs.items()}
     return total, {"loss": total, **named, **measured}
@@ -156,6 +163,13 @@ def _cents_cost(
     return _mean(jnp.abs(cents - jnp.clip(mean, -100, 100)), is_one)
 
 
+def _pedal_targets(pedal: jax.Array, trunk_frames: int, fps: float) -> jax.Array:
+    """float32 [B, T]: whether the pedal is down in the middle of each trunk frame."""
+    time = (jnp.arange(trunk_frames, dtype=jnp.float32) + 0.5)[None, :, None] * FRAMES_PER_TRUNK_FRAME / fps
+    is_down = (time >= pedal[:, None, :, 0]) & (time < pedal[:, None, :, 1])  # [B, T, M]
+    return jnp.any(is_down, axis=-1).astype(jnp.float32)
+
+
 def _sounding_cost(
     reader: Any,
     features: jax.Array,
@@ -206,7 +220,7 @@ def _note_costs(
     by_class = jax.nn.logsumexp(classified.programs.reshape(*program.shape, -1, PROGRAMS_PER_CLASS), axis=-1)
     is_class = (jnp.argmax(by_class, -1) == program // PROGRAMS_PER_CLASS).astype(jnp.float32)
     measured = {
-        "note_f1": 2 * jnp.sum(said * true) / jnp.maximum(jnp.sum(said) + jnp.sum(true), 1.0),
+        "note_f1": _f1(said, true),
         "class_accuracy": _mean(is_class, true),
     }
     return costs, measured
@@ -234,6 +248,11 @@ def match_candidates(
 
 def _cross_entropy(logits: jax.Array, probability: jax.Array) -> jax.Array:
     return -probability * jax.nn.log_sigmoid(logits) - (1 - probability) * jax.nn.log_sigmoid(-logits)
+
+
+def _f1(said: jax.Array, true: jax.Array) -> jax.Array:
+    """Of zeros and ones of one shape."""
+    return 2 * jnp.sum(said * true) / jnp.maximum(jnp.sum(said) + jnp.sum(true), 1.0)
 
 
 def _mean(values: jax.Array, counts: jax.Array) -> jax.Array:

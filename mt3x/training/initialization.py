@@ -24,9 +24,11 @@ from mt3x.checkpoints import (
     cast_floats,
     check_params,
     find_checkpoint,
+    flatten,
     infer_sizes,
     load_checkpoint,
     read_config,
+    unflatten,
 )
 from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.config import TransformerConfig
@@ -61,12 +63,14 @@ class StartingPoint:
       average: the moving average of the network's; None for the network's own.
       step: steps taken before.
       position: of the batches, None for their beginning.
+      fresh: flat names of those of `params` that the weights lacked, and that are fresh.
     """
 
     params: Params
     average: Params | None = None
     step: int = 0
     position: dict[str, Any] | None = None
+    fresh: tuple[str, ...] = ()
 
 
 def fresh_start(config: ModelConfig, training: TrainConfig) -> StartingPoint:
@@ -137,6 +141,8 @@ def start_from_weights(
 ) -> StartingPoint:
     """The newest weights and position that `save_weights_and_position` left in a folder.
 
+    What the weights lack, such as a head that the network was given since, starts as in `fresh_start`.
+
     Raises:
       CheckpointError: there are none, or they are of another network.
     """
@@ -146,9 +152,23 @@ def start_from_weights(
         step = directory.newest_step()
         if step is None:
             raise CheckpointError(f"{path}: no weights to go on from; give the folder `weights` of a run")
-        weights = directory.restore(step, {"state": target})["state"]
+        stored = directory.read_names(step, "state")
+        present = {name: shape for name, shape in flatten(target).items() if name in stored}
+        weights = directory.restore(step, {"state": unflatten(present)})["state"]
         position = directory.read_values(step)["batches"]
-    return StartingPoint(weights["params"], weights["average"], step, position)
+    params, fresh = _completed(weights["params"], config, training)
+    average = unflatten(flatten(params["network"]) | flatten(weights["average"]))
+    return StartingPoint(params, average, step, position, fresh)
+
+
+def _completed(params: Params, config: ModelConfig, training: TrainConfig) -> tuple[Params, tuple[str, ...]]:
+    """Parameters with fresh ones in place of those that are lacking, and the flat names of these."""
+    flat = flatten(params)
+    lacked = tuple(name for name in flatten(starting_shapes(config, training)) if name not in flat)
+    if not lacked:
+        return params, ()
+    fresh = flatten(fresh_start(config, training).params)
+    return unflatten(flat | {name: fresh[name] for name in lacked}), lacked
 
 
 def start_from_checkpoint(
@@ -171,7 +191,8 @@ def start_from_checkpoint(
       CheckpointError: the checkpoint is missing, broken or of another network; it is a ValueError.
     """
     if isinstance(config, FrameConfig):
-        return StartingPoint({"network": _trained_frames(path, config)})
+        params, fresh = _completed({"network": _trained_frames(path, config)}, config, training)
+        return StartingPoint(params, fresh=fresh)
     old, params = _trained(path, config, preset)
     network = dataclasses.replace(config.network, vocab_size=old.network.vocab_size)
     _check_shapes(path, network, params)
@@ -183,12 +204,13 @@ def start_from_checkpoint(
 
 
 def _trained_frames(path: str | os.PathLike[str], config: FrameConfig) -> Params:
-    """Weights, float32, of a trained frame recogniser of the same sizes."""
+    """Weights, float32, of a trained frame recogniser of the same sizes; it may lack a head for the pedal."""
     old, params, _ = resolve_model(path)
     if not isinstance(old, FrameConfig):
         raise ValueError(f"{path} writes tokens; give the folder of a frame recogniser to start one from")
     _check_fields(path, old.spectra, config.spectra)
-    _check_fields(path, old.network, config.network)
+    wanted = config.network if old.network.pedal_width else dataclasses.replace(config.network, pedal_width=0)
+    _check_fields(path, old.network, wanted)
     return params
 
 

@@ -115,7 +115,7 @@ def _matrices(params: optax.Params) -> optax.Params:
     return jax.tree.map(lambda value: value.ndim > 1, params)
 
 
-_FRAME_OUTPUTS = ("onset", "active", "offset", "cents", "hits", "is_note", "programs", "velocity")
+_FRAME_OUTPUTS = ("onset", "active", "offset", "cents", "pedal", "hits", "is_note", "programs", "velocity")
 _FRAME_TABLES = ("pitch_table", "pitch_nearness", "time_nearness")
 
 

@@ -346,3 +346,30 @@ def test_negative_weights_are_refused(field):
 def test_a_positive_weight_below_one_is_refused():
     with pytest.raises(ValueError, match="positive_weight is 0.5; it must be at least 1"):
         FrameLossConfig(positive_weight=0.5)
+
+
+def test_the_pedal_costs_by_its_state_in_the_middle_of_each_trunk_frame(make_note_columns):
+    notes = make_note_columns([(0.1, 0.3, 61, 100, 0, False)])
+    pedal = np.zeros((1, 3, 2), np.float32)
+    # Middles at 16, 48, 80, ... ms: down in frames 1 and 2, then from 9 on; the third row pads.
+    pedal[0, :2] = (0.047, 0.081), (0.3, 9.0)
+    logits = np.full((1, FRAMES // 2), -2.0, np.float32)
+    logits[0, [1, 2]] = 1.0
+    detected = detected_of()
+    detected = detected._replace(rolls=detected.rolls._replace(pedal=jnp.asarray(logits)))
+    measured = cost(detected, {**notes, "pedal": pedal})
+    right_down, right_up, wrong = np.log1p(np.exp(-1)), np.log1p(np.exp(-2)), np.log1p(np.exp(2))
+    expected = (2 * right_down + 7 * wrong + 7 * right_up) / 16
+    assert measured["pedal_loss"] == pytest.approx(expected, rel=1e-5)
+    assert measured["pedal_f1"] == pytest.approx(2 * 2 / (2 + 9))
+    without = cost(detected, notes)
+    assert measured["loss"] - without["loss"] == pytest.approx(WEIGHTS.pedal_weight * expected, rel=1e-4)
+
+
+def test_a_pedal_costs_nothing_where_none_is_given_or_read(make_note_columns):
+    notes = make_note_columns([(0.1, 0.3, 61, 100, 0, False)])
+    read = detected_of()
+    read = read._replace(rolls=read.rolls._replace(pedal=jnp.zeros((1, FRAMES // 2))))
+    given = {**notes, "pedal": np.array([[[0.0, 1.0]]], np.float32)}
+    for measured in (cost(read, notes), cost(detected_of(), given)):
+        assert not {"pedal_loss", "pedal_f1"} & set(measured)

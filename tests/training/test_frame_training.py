@@ -8,11 +8,18 @@ import numpy as np
 import optax
 import pytest
 
-from mt3x.checkpoints import load_params
+from mt3x.checkpoints import CheckpointError, flatten, load_params
 from mt3x.training import loop
 from mt3x.training.config import OptimizerConfig, TrainConfig
 from mt3x.training.frame_loss import FrameLossConfig
-from mt3x.training.initialization import StartingPoint, fresh_start, start_from_weights, starting_shapes
+from mt3x.training.initialization import (
+    StartingPoint,
+    fresh_start,
+    save_weights_and_position,
+    start_from_checkpoint,
+    start_from_weights,
+    starting_shapes,
+)
 from mt3x.training.log import LOG_FILE
 from mt3x.training.loop import CHECKPOINTS, CONFIG_FILE, WEIGHTS, Feed, train
 from mt3x.training.mesh import make_mesh, replicate, split_batch, state_shardings
@@ -34,6 +41,7 @@ MEASURED = {
         "gradient_norm",
     ),
 }
+PEDAL_LAYERS = ("pedal", "pedal_hidden")
 TRAINING = TrainConfig(
     total_steps=3,
     log_every=1,
@@ -42,6 +50,11 @@ TRAINING = TrainConfig(
     loss=FrameLossConfig(),
     optimizer=OptimizerConfig(learning_rate=1e-2, adam_learning_rate=1e-2, warmup_steps=0, decay_from=1.0),
 )
+
+
+def with_pedal(config):
+    """The configuration with a head for the pedal."""
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, pedal_width=4))
 
 
 def samples_of(key, batch, resources):
@@ -141,6 +154,61 @@ def test_a_run_starts_from_the_weights_of_another(run, tiny_config, tiny_batch, 
     unbroken = log_lines(tmp_path / "unbroken")
     # Weights were kept in bfloat16, which has 8 bits.
     assert log_lines(tmp_path / "second")[0]["loss"] == pytest.approx(unbroken[1]["loss"], rel=0.03)
+
+
+def test_weights_without_a_head_for_the_pedal_start_a_network_that_has_one(
+    params, tiny_config, tiny_batch, tmp_path
+):
+    average = jax.tree.map(lambda x: x + np.float32(0.5), params["network"])
+    save_weights_and_position(tmp_path / "w", tiny_config, params, average, 7, {"number": 9})
+    config = with_pedal(tiny_config)
+    point = start_from_weights(tmp_path / "w", config, TRAINING)
+    assert (point.step, point.position) == (7, {"number": 9})
+    layers = [f"network/trunk/{layer}/{kind}" for layer in PEDAL_LAYERS for kind in ("bias", "kernel")]
+    assert sorted(point.fresh) == layers
+    fresh = flatten(fresh_start(config, TRAINING).params)
+    found, averaged = flatten(point.params), flatten(point.average)
+    for name, values in flatten(params).items():
+        np.testing.assert_allclose(found[name], values, rtol=2**-8)
+        np.testing.assert_allclose(averaged[name.removeprefix("network/")], values + 0.5, rtol=2**-8)
+    for name in layers:
+        assert np.array_equal(found[name], fresh[name])
+        assert np.array_equal(averaged[name.removeprefix("network/")], fresh[name])
+    # Fine-tuning starts from the average, at step 0.
+    tuned = start_from_checkpoint(tmp_path / "w", config, TRAINING)
+    assert (tuned.step, tuned.fresh) == (0, point.fresh)
+    assert np.array_equal(flatten(tuned.params)["network/trunk/embed/bias"], averaged["trunk/embed/bias"])
+    assert start_from_weights(tmp_path / "w", tiny_config, TRAINING).fresh == ()
+
+
+def test_weights_with_a_head_for_the_pedal_are_no_start_of_a_network_without(tiny_config, tmp_path):
+    config = with_pedal(tiny_config)
+    params = fresh_start(config, TRAINING).params
+    save_weights_and_position(tmp_path / "w", config, params, params["network"], 7, {})
+    with pytest.raises(CheckpointError, match=r"8 unexpected \(average/trunk/pedal/bias \[1\]; "):
+        start_from_weights(tmp_path / "w", tiny_config, TRAINING)
+    with pytest.raises(ValueError, match=r"TrunkConfig\.pedal_width is 0, expected 4"):
+        start_from_checkpoint(tmp_path / "w", tiny_config, TRAINING)
+
+
+@pytest.mark.slow
+def test_the_pedal_is_learned_by_heart_too(tiny_config, tiny_batch):
+    config, optimizer, mesh = with_pedal(tiny_config), make_optimizer(TRAINING), make_mesh()
+    params = jax.tree.map(np.asarray, fresh_start(config, TRAINING).params)
+    state = replicate(new_state(params, optimizer), mesh)
+    placement = state_shardings(jax.eval_shape(lambda: new_state(params, optimizer)), params, mesh)
+    step = make_train_step(config, TRAINING, optimizer, samples_of, mesh, placement)
+    pedal = np.array([[[0.12, 0.256]], [[0.0, 0.0]]], np.float32)
+    batch, key = split_batch({**tiny_batch, "pedal": pedal}, mesh), replicate(jax.random.key(0), mesh)
+    measured = []
+    for _ in range(30):
+        state, values = step(state, batch, key, None)
+        measured.append({name: float(value) for name, value in values.items()})
+    assert set(measured[0]) == MEASURED | {"pedal_loss", "pedal_f1"}
+    assert measured[-1]["pedal_loss"] < 0.7 * measured[0]["pedal_loss"]
+    marks = names_of(_layer_matrices(params))
+    assert marks["network/trunk/pedal_hidden/kernel"] is not None
+    assert marks["network/trunk/pedal/kernel"] is None  # an output layer
 
 
 def test_a_directory_of_another_kind_of_model_is_left_alone(run, tmp_path):

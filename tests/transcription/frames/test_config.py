@@ -27,6 +27,7 @@ def test_json_comes_back_equal():
 def test_absent_fields_keep_their_defaults():
     text = json.dumps({"kind": "frames", "network": {"channels": 8}, "num_candidates": 5})
     assert FrameConfig.from_json(text) == FrameConfig(network=TrunkConfig(channels=8), num_candidates=5)
+    assert FrameConfig.from_json(text).network.pedal_width == 0  # weights that were written before the head
 
 
 @pytest.mark.parametrize(
