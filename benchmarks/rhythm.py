@@ -78,9 +78,9 @@ from mt3x.data.beats.performances import (
     read_metrical_scores,
 )
 from mt3x.data.synthetic.scores import is_held_out
-from mt3x.score.notation.voices import split_hands
 from mt3x.score.rhythm.beats import Beats, track_beats
 from mt3x.score.rhythm.quantise import quantise
+from mt3x.score.rhythm.voices import split_hands
 from mt3x.score.score import Score
 
 FRAMES_PER_SECOND = 50

@@ -1,7 +1,7 @@
 """Transcribed notes and their beats -> a score: note values, rests, voices, staves, measures.
 
 A beat is 24 divs, a dotted one 36. Every program becomes a part, drums another. Onsets are placed by
-`mt3x.score.rhythm.grids`; hands and voices are told by `mt3x.score.notation.voices`; then note values are
+`mt3x.score.rhythm.grids`; hands and voices are told by `mt3x.score.rhythm.voices`; then note values are
 chosen as a reader expects them: a note lasts until the next of its voice unless a rest is clearly heard.
 Steps are not spelled.
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from mt3x.music.notes import sort_notes, validate_notes
-from mt3x.score.notation.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
 from mt3x.score.rhythm.beat_salience import onset_events
 from mt3x.score.rhythm.beats import Beats, tempo_marks
 from mt3x.score.rhythm.grids import DIVS_PER_QUARTER, place_events
+from mt3x.score.rhythm.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
 from mt3x.score.score import Part, Score, make_score_notes
 
 _EXACT_SECONDS = 0.003

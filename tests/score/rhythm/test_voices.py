@@ -1,6 +1,6 @@
 import numpy as np
 
-from mt3x.score.notation.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
+from mt3x.score.rhythm.voices import has_one_voice, has_two_staves, is_melody, split_hands, split_voices
 
 
 def columns(notes):
