@@ -6,7 +6,6 @@ note does are asked for. A model knows the kinds of nodes and edges that it was 
 of those kinds alone.
 """
 
-import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from mt3x.score.graphs.features import get_score_features
 from mt3x.score.graphs.graph import NOTE, EdgeType, ScoreGraph, create_score_graph
 from mt3x.score.graphs.labels import NUM_SPELLINGS, decode_key, decode_spelling, encode_key
 from mt3x.score.graphs.networks.hetero import Metadata
-from mt3x.score.graphs.networks.network import PitchSpellingGNN
+from mt3x.score.graphs.networks.network import PitchSpellingGNN, spell_batch
 from mt3x.score.graphs.sampling import batch_graphs
 from mt3x.score.network_files import load_network, save_network
 from mt3x.score.spelling.names import Spelling, name_notes, positions_of
@@ -178,17 +177,13 @@ def spell_graph(graph: ScoreGraph, model: GraphSpellingModel) -> Spelling:
     return name_notes(pitch, position, decode_key(key.argmax(axis=1)))
 
 
+_spell_batch = jax.jit(spell_batch, static_argnums=0)
+
+
 def _logits(model: GraphSpellingModel, batch: GraphBatch) -> tuple[jax.Array, jax.Array]:
     longest = len(batch.target_piece) if model.config.longest else 0
     network = model.config.network((model.node_types, model.edge_types), longest=longest)
-    return _apply(network, model.variables, batch)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(network: PitchSpellingGNN, variables: Any, batch: GraphBatch) -> Any:
-    return network.apply(
-        variables, batch.features, batch.edges, batch.target_piece, batch.num_pieces, batch.hops
-    )
+    return _spell_batch(network, model.variables, batch)
 
 
 def spell_by_graph(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mt3x.score.graphs.networks.hetero import Edges, Features, Hops, Metadata
 from mt3x.score.graphs.networks.hybrid import JoinedReading
-from mt3x.score.graphs.networks.layers import BATCH_NORM_MOMENTUM, NormMlp, neighbour_mean, rows_at
+from mt3x.score.graphs.networks.layers import NormMlp, masked_head, neighbour_mean, rows_at
 from mt3x.score.graphs.networks.network import MetricalGNN
 
 
@@ -70,11 +70,5 @@ class CadenceGNN(nn.Module):
         group = onset_groups(piece, onset[: len(x)])
         pooled = nn.LayerNorm(name="pool_norm")(neighbour_mean(x, group, len(x)))  # [groups, H / 2]
         pooled = NormMlp(width, width, self.dropout, name="pool_mlp")(pooled, deterministic)
-        return self._classify(rows_at(pooled, group), is_target, deterministic)
-
-    def _classify(self, x: jax.Array, is_target: jax.Array, deterministic: bool) -> jax.Array:
-        """Linear, ReLU, BatchNorm, dropout, linear: [N, H / 2] -> [N, classes]."""
-        x = nn.relu(nn.Dense(self.hidden_channels // 4, name="hidden")(x))
-        norm = nn.BatchNorm(use_running_average=deterministic, momentum=BATCH_NORM_MOMENTUM, name="norm")
-        x = nn.Dropout(self.dropout)(norm(x, mask=is_target[:, jnp.newaxis]), deterministic=deterministic)
-        return nn.Dense(self.output_channels, name="out")(x)
+        widths = (self.hidden_channels // 4, self.output_channels)
+        return masked_head(rows_at(pooled, group), is_target, widths, self.dropout, deterministic)

@@ -11,17 +11,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mt3x.score.graphs.networks.hetero import (
-    Edges,
-    Features,
-    Hops,
-    Metadata,
-    check_graph,
-    name_of,
-    trim_to_layer,
-)
+from mt3x.score.graphs.networks.hetero import Edges, Features, Metadata, name_of
 from mt3x.score.graphs.networks.layers import neighbour_sum, rows_at
-from mt3x.score.graphs.networks.recurrent import JumpingKnowledge
+from mt3x.score.graphs.networks.stack import LayerStack
 
 
 def neighbour_softmax(scores: jax.Array, targets: jax.Array, num_targets: int) -> jax.Array:
@@ -105,31 +97,14 @@ class HgtConv(nn.Module):
         return share * new + (1 - share) * x
 
 
-class HgtEncoder(nn.Module):
-    """HGT layers over a typed graph, LayerNorm and dropout between them. Attributes as GraphEncoder."""
+class HgtEncoder(LayerStack):
+    """HGT layers over a typed graph.
 
-    hidden_channels: int
-    num_layers: int
-    metadata: Metadata
+    Attributes:
+      num_heads: of attention. Others: see LayerStack.
+    """
+
     num_heads: int = 4
-    dropout: float = 0.5
-    use_jk: bool = False
 
-    @nn.compact
-    def __call__(
-        self, features: Features, edges: Edges, hops: Hops | None = None, deterministic: bool = True
-    ) -> jax.Array:
-        """Features {type: [N, D]}, edges {type: [2, E]} -> notes [N_note, H]; with hops those of hop 0."""
-        check_graph(self.metadata, features, edges)
-        x, by_layer = dict(features), []
-        for layer in range(self.num_layers):
-            rows = None
-            if hops is not None:
-                x, edges, rows = trim_to_layer(layer, self.num_layers, hops, x, edges)
-            conv = HgtConv(self.hidden_channels, self.metadata, self.num_heads, name=f"layer_{layer}")
-            x = conv(x, edges, rows)
-            if layer < self.num_layers - 1:
-                norm, drop = nn.LayerNorm(name=f"norm_{layer}"), nn.Dropout(self.dropout)
-                x = {kind: drop(norm(v), deterministic=deterministic) for kind, v in x.items()}
-            by_layer.append(x["note"])
-        return JumpingKnowledge(name="jk")(by_layer) if self.use_jk else by_layer[-1]
+    def make_layer(self, layer: int) -> HgtConv:
+        return HgtConv(self.hidden_channels, self.metadata, self.num_heads, name=f"layer_{layer}")

@@ -12,6 +12,7 @@ from mt3x.score.graphs.networks.hgt import HgtEncoder
 from mt3x.score.graphs.networks.layers import NormMlp
 from mt3x.score.graphs.networks.network import GraphEncoder, check_fast
 from mt3x.score.graphs.networks.recurrent import PieceGru
+from mt3x.score.graphs.networks.stack import LayerStack
 
 
 class JoinedReading(nn.Module):
@@ -38,8 +39,8 @@ class JoinedReading(nn.Module):
         return nn.Dense(width, name="join")(jnp.concatenate([read, encoded], axis=-1))  # [N, 2H] -> [N, H]
 
 
-class HybridGNN(nn.Module):
-    """GraphEncoder beside a GRU of two layers.
+class Hybrid(nn.Module):
+    """An encoder of graphs beside a GRU; subclasses choose both.
 
     Attributes:
       longest: the most target notes of a piece.
@@ -69,53 +70,46 @@ class HybridGNN(nn.Module):
         With `fast` only notes of hop 0. Raises as MetricalGNN.
         """
         check_fast(self.fast, hops)
-        width = self.hidden_channels
-        encoder = GraphEncoder(
-            width, self.num_layers, self.metadata, self.dropout, self.use_jk, name="encoder"
-        )
-        encoded = encoder(features, edges, hops if self.fast else None, deterministic)
-        join = JoinedReading(width, self.longest, 2, self.dropout, name="reading")
+        encoded = self.make_encoder()(features, edges, hops if self.fast else None, deterministic)
+        layers = self.gru_layers
+        join = JoinedReading(self.hidden_channels, self.longest, layers, self.dropout, name="reading")
         return join(encoded, features["note"], piece, num_pieces, deterministic)
 
+    def make_encoder(self) -> LayerStack:
+        """The encoder, to be named `encoder`."""
+        raise NotImplementedError
 
-class HybridHGT(nn.Module):
+    @property
+    def gru_layers(self) -> int:
+        """Layers of the GRU."""
+        raise NotImplementedError
+
+
+class HybridGNN(Hybrid):
+    """GraphEncoder beside a GRU of two layers. Attributes as Hybrid."""
+
+    @property
+    def gru_layers(self) -> int:
+        return 2
+
+    def make_encoder(self) -> GraphEncoder:
+        sizes = (self.hidden_channels, self.num_layers, self.metadata)
+        return GraphEncoder(*sizes, self.dropout, self.use_jk, name="encoder")
+
+
+class HybridHGT(Hybrid):
     """HgtEncoder beside a GRU of as many layers.
 
     Attributes:
-      num_heads: of attention. Others: see HybridGNN.
+      num_heads: of attention. Others: see Hybrid.
     """
 
-    hidden_channels: int
-    num_layers: int
-    metadata: Metadata
-    longest: int
     num_heads: int = 4
-    dropout: float = 0.5
-    fast: bool = False
-    use_jk: bool = False
 
-    @nn.compact
-    def __call__(
-        self,
-        features: Features,
-        edges: Edges,
-        piece: jax.Array,
-        num_pieces: int,
-        hops: Hops | None = None,
-        deterministic: bool = True,
-    ) -> jax.Array:
-        """As HybridGNN."""
-        check_fast(self.fast, hops)
-        width = self.hidden_channels
-        encoder = HgtEncoder(
-            width,
-            self.num_layers,
-            self.metadata,
-            self.num_heads,
-            self.dropout,
-            self.use_jk,
-            name="encoder",
-        )
-        encoded = encoder(features, edges, hops if self.fast else None, deterministic)
-        join = JoinedReading(width, self.longest, self.num_layers, self.dropout, name="reading")
-        return join(encoded, features["note"], piece, num_pieces, deterministic)
+    @property
+    def gru_layers(self) -> int:
+        return self.num_layers
+
+    def make_encoder(self) -> HgtEncoder:
+        sizes = (self.hidden_channels, self.num_layers, self.metadata)
+        return HgtEncoder(*sizes, self.dropout, self.use_jk, self.num_heads, name="encoder")

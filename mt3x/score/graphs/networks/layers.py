@@ -176,6 +176,22 @@ class NormMlp(nn.Module):
         return nn.Dense(self.output_channels, name="out")(x)
 
 
+def masked_head(
+    x: jax.Array, mask: jax.Array | None, widths: tuple[int, int], dropout: float, deterministic: bool
+) -> jax.Array:
+    """Linear, ReLU, BatchNorm, dropout, linear, in the module that calls it: [N, D] -> [N, widths[1]].
+
+    Args:
+      mask: bool [N], the rows that BatchNorm counts; None: all of them.
+      widths: between, and of the result.
+    """
+    x = nn.relu(nn.Dense(widths[0], name="hidden")(x))  # [N, widths[0]]
+    norm = nn.BatchNorm(use_running_average=deterministic, momentum=BATCH_NORM_MOMENTUM, name="norm")
+    x = norm(x, mask=None if mask is None else mask[:, jnp.newaxis])
+    x = nn.Dropout(dropout)(x, deterministic=deterministic)
+    return nn.Dense(widths[1], name="out")(x)
+
+
 class GraphNorm(nn.Module):
     """Normalises each feature over a piece's notes; takes off a learnt share of the mean (2009.03294)."""
 

@@ -4,14 +4,14 @@ Conventions: labels are int32 [N], those outside of the classes (as -1) count fo
 over the notes that count, natural logarithms. No optimizer here: the training steps.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mt3x.score.graphs.batch import GraphBatch
-from mt3x.score.graphs.networks.network import PitchSpellingGNN
+from mt3x.score.graphs.networks.network import PitchSpellingGNN, spell_batch
 
 
 def masked_cross_entropy(
@@ -69,13 +69,11 @@ def spelling_loss(
       loss float32 [], and (the new batch_stats, {"spelling_loss", "key_loss", "spelling_accuracy",
       "key_accuracy"}): what jax.value_and_grad(spelling_loss, argnums=1, has_aux=True) wants.
     """
-    (spelling, key), updated = network.apply(
-        {"params": params, "batch_stats": batch_stats},
-        batch.features,
-        batch.edges,
-        batch.target_piece,
-        batch.num_pieces,
-        batch.hops,
+    variables = {"params": params, "batch_stats": batch_stats}
+    (spelling, key), updated = spell_batch(
+        network,
+        variables,
+        batch,
         deterministic=False,
         rngs={"dropout": dropout_rng},
         mutable=["batch_stats"],
@@ -88,15 +86,7 @@ def spelling_evaluation(
     network: PitchSpellingGNN, params: Any, batch_stats: Any, batch: GraphBatch, key_weight: float = 1.0
 ) -> dict[str, jax.Array]:
     """The loss without dropout, by the running statistics: {"loss", and what spelling_loss measures}."""
-    said = network.apply(
-        {"params": params, "batch_stats": batch_stats},
-        batch.features,
-        batch.edges,
-        batch.target_piece,
-        batch.num_pieces,
-        batch.hops,
-    )
-    spelling, key = cast(tuple[jax.Array, jax.Array], said)
+    spelling, key = spell_batch(network, {"params": params, "batch_stats": batch_stats}, batch)
     loss, measures = _target_measures(spelling, key, batch, key_weight)
     return {"loss": loss, **measures}
 

@@ -10,11 +10,13 @@ features are read off the first graph and are no arguments.
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mt3x.score.graphs.batch import GraphBatch
 from mt3x.score.graphs.labels import NUM_KEYS, NUM_SPELLINGS
 from mt3x.score.graphs.networks.hetero import (
     Edges,
@@ -23,11 +25,10 @@ from mt3x.score.graphs.networks.hetero import (
     HeteroSage,
     Hops,
     Metadata,
-    check_graph,
-    trim_to_layer,
 )
-from mt3x.score.graphs.networks.layers import BATCH_NORM_MOMENTUM, GraphNorm, NormMlp, SageConvLayer
-from mt3x.score.graphs.networks.recurrent import JumpingKnowledge, PieceGru
+from mt3x.score.graphs.networks.layers import GraphNorm, NormMlp, SageConvLayer, masked_head
+from mt3x.score.graphs.networks.recurrent import PieceGru
+from mt3x.score.graphs.networks.stack import LayerStack
 
 
 def check_fast(fast: bool, hops: Hops | None) -> None:
@@ -38,43 +39,17 @@ def check_fast(fast: bool, hops: Hops | None) -> None:
         raise ValueError("fast drops hops: give hops, or make the network with fast=False")
 
 
-class GraphEncoder(nn.Module):
-    """SAGE layers over a typed graph; ReLU, LayerNorm and dropout between them.
+class GraphEncoder(LayerStack):
+    """SAGE layers over a typed graph; the first projects and normalises; ReLU before each LayerNorm."""
 
-    Attributes:
-      hidden_channels: H. num_layers: L. metadata: node types and edge types.
-      use_jk: a node's value is drawn from all layers by JumpingKnowledge, not from the last alone.
-    """
+    def make_layer(self, layer: int) -> HeteroConv | HeteroSage:
+        if layer:
+            return HeteroSage(self.metadata[1], self.hidden_channels, name=f"layer_{layer}")
+        sage = functools.partial(SageConvLayer, self.hidden_channels, project=True, normalize=True)
+        return HeteroConv(self.metadata[1], sage, name="layer_0")
 
-    hidden_channels: int
-    num_layers: int
-    metadata: Metadata
-    dropout: float = 0.5
-    use_jk: bool = False
-
-    @nn.compact
-    def __call__(
-        self, features: Features, edges: Edges, hops: Hops | None = None, deterministic: bool = True
-    ) -> jax.Array:
-        """Features {type: [N, D]}, edges {type: [2, E]} -> notes [N_note, H]; with hops those of hop 0."""
-        check_graph(self.metadata, features, edges)
-        x, by_layer = dict(features), []
-        for layer in range(self.num_layers):
-            rows = None
-            if hops is not None:
-                x, edges, rows = trim_to_layer(layer, self.num_layers, hops, x, edges)
-            if layer == 0:
-                sage = functools.partial(SageConvLayer, self.hidden_channels, project=True, normalize=True)
-                conv = HeteroConv(self.metadata[1], sage, name="layer_0")
-            else:
-                conv = HeteroSage(self.metadata[1], self.hidden_channels, name=f"layer_{layer}")
-            x = conv(x, edges, rows)
-            if layer < self.num_layers - 1:
-                norm = nn.LayerNorm(name=f"norm_{layer}")  # one for all types of nodes
-                drop = nn.Dropout(self.dropout)
-                x = {kind: drop(norm(nn.relu(v)), deterministic=deterministic) for kind, v in x.items()}
-            by_layer.append(x["note"])
-        return JumpingKnowledge(name="jk")(by_layer) if self.use_jk else by_layer[-1]
+    def activate(self, x: jax.Array) -> jax.Array:
+        return nn.relu(x)
 
 
 class MetricalGNN(nn.Module):
@@ -84,7 +59,7 @@ class MetricalGNN(nn.Module):
       output_channels: O.
       fast: before each layer, drop the hops that it does not need. The call needs `hops`, and gives the notes
         of hop 0 alone.
-      others: see GraphEncoder.
+      others: see LayerStack.
     """
 
     hidden_channels: int
@@ -117,11 +92,8 @@ class MetricalGNN(nn.Module):
             self.hidden_channels, self.num_layers, self.metadata, self.dropout, self.use_jk, name="encoder"
         )
         x = encoder(features, edges, hops if self.fast else None, deterministic)  # [N_note, H]
-        x = nn.relu(nn.Dense(self.hidden_channels, name="hidden")(x))
-        norm = nn.BatchNorm(use_running_average=deterministic, momentum=BATCH_NORM_MOMENTUM, name="norm")
-        x = norm(x, mask=None if note_mask is None else note_mask[:, jnp.newaxis])
-        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
-        return nn.Dense(self.output_channels, name="out")(x)  # [N_note, O]
+        widths = (self.hidden_channels, self.output_channels)
+        return masked_head(x, note_mask, widths, self.dropout, deterministic)  # [N_note, O]
 
 
 class PitchSpellingGNN(nn.Module):
@@ -198,3 +170,16 @@ class PitchSpellingGNN(nn.Module):
         gru = PieceGru(self.hidden_channels, self.longest, name=f"{name}_gru")
         x = nn.LayerNorm(name=f"{name}_norm")(gru(x, piece, num_pieces))
         return nn.Dense(width, name=f"{name}_out")(x)
+
+
+def spell_batch(network: PitchSpellingGNN, variables: Any, batch: GraphBatch, **options: Any) -> Any:
+    """What `network.apply` returns for a batch: spellings and keys; `options` are those of flax."""
+    return network.apply(
+        variables,
+        batch.features,
+        batch.edges,
+        batch.target_piece,
+        batch.num_pieces,
+        batch.hops,
+        **options,
+    )
