@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mt3x.data.synthetic.scores import is_held_out, read_score
+from mt3x.data.synthetic.scores import is_held_out, read_piece
 from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 
 
 def main(score_path: str) -> None:
-    score = read_score(score_path)
+    score = read_piece(score_path)
     assert is_held_out(score.name)
     is_voice = score.notes["part"] == 0
     start = score.notes["onset_quarters"] * 60 / BPM

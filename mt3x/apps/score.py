@@ -151,7 +151,8 @@ def _contents(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
 def _from_notation(args: argparse.Namespace, suffix: str) -> list[bytes] | None:
     """As `_contents`, of files that hold notation."""
     from mt3x.score.io.abc_reading import abc_as_musicxml
-    from mt3x.score.io.musicxml_reading import musicxml_content, score_of_musicxml
+    from mt3x.score.io.musicxml_files import musicxml_content
+    from mt3x.score.io.musicxml_reading import score_of_musicxml
     from mt3x.score.io.rendering import render_midi, render_pages
 
     name, source = shown(args.input), args.input.suffix.lower()

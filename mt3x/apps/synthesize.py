@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
 def _read_scores(path: Path):
     """The scores of a packed file, or those of a folder that are test pieces."""
     from mt3x.data.eval_sets.pieces import TEST_PIECES
-    from mt3x.data.synthetic.scores import load_scores, read_score, score_name
+    from mt3x.data.synthetic.scores import load_scores, read_piece, score_name
 
     if not path.is_dir():
         return load_scores(path)
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return [read_score(file) for file in files if score_name(file) in TEST_PIECES]
+    return [read_piece(file) for file in files if score_name(file) in TEST_PIECES]

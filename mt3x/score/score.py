@@ -2,7 +2,7 @@
 
 Times are whole divs from the start of the score, `divs_per_quarter` of them in a quarter. Notes are notated,
 not heard: a note that is tied across a bar line is one note here. Staves and voices are counted from 1,
-voices within the part. Notes that share a voice and an onset are a chord.
+voices within the part. Notes that share a voice and an onset are a chord; grace notes of one place, too.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ SCORE_NOTE_DTYPE = np.dtype(
         ("octave", np.int32),  # of the spelling; 4 begins with middle C
         ("voice", np.int32),
         ("staff", np.int32),
+        ("grace", np.int32),  # 1: the last grace note before its note, 2: the one before it; 0: no grace note
     ]
 )
 
@@ -43,13 +44,17 @@ def make_score_notes(
     octave: npt.ArrayLike = 0,
     voice: npt.ArrayLike = 1,
     staff: npt.ArrayLike = 1,
+    grace: npt.ArrayLike | None = None,
 ) -> np.ndarray:
     """Notes from columns, each of shape [N] or a scalar that holds for all, sorted by (onset_div, pitch).
+
+    Without `grace`, grace notes (of duration 0) of one onset are struck together.
 
     >>> make_score_notes([4, 0], 4, [60, 64])["pitch"].tolist()
     [64, 60]
     """
-    columns = np.broadcast_arrays(onset_div, duration_div, pitch, step, alter, octave, voice, staff)
+    grace = np.equal(duration_div, 0) if grace is None else grace
+    columns = np.broadcast_arrays(onset_div, duration_div, pitch, step, alter, octave, voice, staff, grace)
     notes = np.zeros(np.atleast_1d(columns[0]).shape, SCORE_NOTE_DTYPE)
     for name, column in zip(SCORE_NOTE_DTYPE.names or (), columns, strict=True):
         notes[name] = column
@@ -57,8 +62,8 @@ def make_score_notes(
 
 
 def sort_score_notes(notes: np.ndarray) -> np.ndarray:
-    """Notes ordered by (onset_div, pitch), then by (duration_div, staff, voice)."""
-    keys = ("voice", "staff", "duration_div", "pitch", "onset_div")
+    """Notes ordered by (onset_div, pitch), then by (duration_div, grace, staff, voice)."""
+    keys = ("voice", "staff", "grace", "duration_div", "pitch", "onset_div")
     return notes[np.lexsort([notes[key] for key in keys])]
 
 
@@ -113,9 +118,11 @@ class Score:
       key_signatures: (onset_div, fifths), fifths from -7 (flats) to 7 (sharps), each where a measure starts;
         empty: no key is known.
       tempos: (onset_div, quarters_per_minute), ordered; empty: none is known.
+      title, composer: as printed above the music; "": none is known.
 
     Raises:
-      ValueError: an attribute is unsound, or a note lasts beyond the last measure.
+      ValueError: an attribute is unsound, or a note lasts beyond the last measure. Grace notes may stand at
+        its end, after the last note.
     """
 
     divs_per_quarter: int
@@ -124,6 +131,8 @@ class Score:
     time_signatures: tuple[tuple[int, int, int], ...]
     key_signatures: tuple[tuple[int, int], ...] = ()
     tempos: tuple[tuple[int, float], ...] = ()
+    title: str = ""
+    composer: str = ""
 
     def __post_init__(self) -> None:
         if self.divs_per_quarter < 1:
@@ -135,13 +144,11 @@ class Score:
         for part in self.parts:
             ends = part.notes["onset_div"] + part.notes["duration_div"]
             _require(ends <= end, ends, f"notes end by div {end}, where the last measure does", part.name)
-            onset = part.notes["onset_div"]
-            _require(onset < end, onset, f"notes begin before div {end}, grace notes too", part.name)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Score):
             return NotImplemented
-        names = ("divs_per_quarter", "parts", "time_signatures", "key_signatures", "tempos")
+        names = {field.name for field in dataclasses.fields(self)} - {"measures"}
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and np.array_equal(self.measures, other.measures)
 
@@ -190,6 +197,9 @@ def _check_notes(notes: np.ndarray, part_name: str) -> None:
     onset, pitch = notes["onset_div"], notes["pitch"]
     _require(onset >= 0, onset, "onset_div is 0 or more", part_name)
     _require(notes["duration_div"] >= 0, notes["duration_div"], "duration_div is 0 or more", part_name)
+    is_grace = notes["duration_div"] == 0
+    rule = "grace is 1 or more where the duration is 0, and 0 elsewhere"
+    _require((notes["grace"] > 0) == is_grace, notes["grace"], rule, part_name)
     _require((pitch >= 0) & (pitch <= 127), pitch, "pitch is within 0..127", part_name)
     for name in ("voice", "staff"):
         _require(notes[name] >= 1, notes[name], f"{name} is 1 or more", part_name)

@@ -7,7 +7,7 @@ import pytest
 
 from mt3x.apps.cli import main
 from mt3x.data.eval_sets.pieces import TEST_PIECES
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, save_scores
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT
 
 BEATS = 64
@@ -15,13 +15,13 @@ BEATS = 64
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    notes = np.zeros(3 * BEATS, SCORE_NOTE_DTYPE)
+    notes = np.zeros(3 * BEATS, PIECE_NOTE_DTYPE)
     notes["onset_quarters"], notes["duration_quarters"] = np.repeat(np.arange(BEATS), 3), 1
     notes["part"], notes["pitch"] = np.tile([0, 1, 1], BEATS), np.tile([67, 40, 55], BEATS)
     bars = np.arange(0, BEATS, 4, dtype=np.float32)
     tempos = np.zeros((0, 2), np.float32)
     path = tmp_path_factory.mktemp("scores") / "openscore.npz"
-    save_scores([Score(n, n, "Composer", ("Voice", "Piano"), notes, bars, tempos) for n in TEST_PIECES], path)
+    save_scores([Piece(n, n, "Composer", ("Voice", "Piano"), notes, bars, tempos) for n in TEST_PIECES], path)
     return path
 
 

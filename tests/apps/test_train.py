@@ -15,7 +15,7 @@ from mt3x.apps.cli import main
 from mt3x.apps.console.gin_files import GIN_DIRECTORIES
 from mt3x.apps.train import read_settings
 from mt3x.checkpoints import load_params
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 from mt3x.tokens.vocabulary import VocabularyConfig
@@ -53,10 +53,10 @@ TINY = {
 @pytest.fixture(scope="module")
 def scores_file(tmp_path_factory):
     name = next(f"piece {i}" for i in range(1000) if not is_held_out(f"piece {i}"))
-    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], SCORE_NOTE_DTYPE)
+    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], PIECE_NOTE_DTYPE)
     bars, tempos = np.arange(0, 32, 4, np.float32), np.zeros((0, 2), np.float32)
     file = tmp_path_factory.mktemp("scores") / "scores.npz"
-    save_scores([Score(name, "", "", ("Piano",), notes, bars, tempos)], file)
+    save_scores([Piece(name, "", "", ("Piano",), notes, bars, tempos)], file)
     return file
 
 

@@ -1,6 +1,7 @@
 """Small scores for tests of notation, as text: `C#4:1/2` is a note of half a quarter, `r` a rest."""
 
 from fractions import Fraction
+from itertools import takewhile
 
 import numpy as np
 
@@ -13,12 +14,14 @@ DIVS = 24
 def voice(text: str, voice: int = 1, staff: int = 1) -> list[tuple]:
     """Rows of `SCORE_NOTE_DTYPE`; `:0` is a grace note, `C4+E4:1` a chord, `36:1` a drum, `|` for the eye."""
     rows, time = [], Fraction(0)
-    for word in text.replace("|", " ").split():
+    words = text.replace("|", " ").split()
+    for number, word in enumerate(words):
         names, length = word.split(":")
         duration = Fraction(length) * DIVS
         assert duration.denominator == 1, word
+        grace = len(list(takewhile(lambda other: other.endswith(":0"), words[number:])))
         for name in [] if names == "r" else names.split("+"):
-            rows.append((int(time), int(duration), *_pitch(name), voice, staff))
+            rows.append((int(time), int(duration), *_pitch(name), voice, staff, grace))
         time += duration
     return rows
 

@@ -125,7 +125,7 @@ def test_notes_of_another_type_are_refused():
         ({"tempos": ((0, 0.0),)}, "must be positive"),
         ({"measures": MEASURES[:1], "time_signatures": ((0, 4, 4),)}, "must increase|end by div"),
         ({"parts": (a_part(notes=make_score_notes(35, 2, 60)),)}, "end by div 36"),
-        ({"parts": (a_part(notes=make_score_notes(36, 0, 60)),)}, "begin before div 36"),
+        ({"parts": (a_part(notes=make_score_notes(37, 0, 60)),)}, "end by div 36"),
     ],
 )
 def test_an_unsound_score_is_refused(change, message):

@@ -4,8 +4,6 @@ Times of scores are in quarters. A time signature of n/d has beats of one unit 4
 multiple of three above three: 6/8 has two beats, 3/4 and 3/8 three, 2/2 two. Tempo is drawn for beats.
 """
 
-import re
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
-from mt3x.data.synthetic.scores import Score, read_score
+from mt3x.data.synthetic.scores import piece_of_score, score_name
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
+from mt3x.score.io.reading import read_score
+from mt3x.score.score import Score
 
-_SIGNATURE = re.compile(r"<beats>\s*(\d+)\s*</beats>\s*<beat-type>\s*(\d+)")
 _SHORTEST_SECONDS = 0.02
 _BEAT_SECONDS = (0.3, 1.4)
 
@@ -57,12 +56,12 @@ class Performance:
 
 
 def read_metrical_score(path: str | Path) -> MetricalScore:
-    """A MusicXML score with its beats.
+    """A score with its beats; one that names no time signature is in 4/4.
 
     Raises:
-      ValueError: it can't be read, or names no time signature.
+      ValueError: it can't be read, or holds no pitched note.
     """
-    return with_beats(read_score(path), time_signatures(path))
+    return metrical_score(read_score(path), score_name(path))
 
 
 def read_metrical_scores(paths: Iterable[Path], report: Callable[[str], None]) -> Iterator[MetricalScore]:
@@ -74,33 +73,29 @@ def read_metrical_scores(paths: Iterable[Path], report: Callable[[str], None]) -
             report(f"left out: {error}")
 
 
-def time_signatures(path: str | Path) -> list[tuple[int, int, int]]:
-    """(index of the measure, beats, beat type) of the first part of a .mxl file."""
-    with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith("xml") and not n.startswith("META-INF"))
-        part = archive.read(name).decode("utf-8").split("</part>")[0]
-    found = []
-    for index, measure in enumerate(part.split("<measure ")[1:]):
-        match = _SIGNATURE.search(measure)
-        if match:
-            found.append((index, int(match[1]), int(match[2])))
-    return found
+def metrical_score(score: Score, name: str) -> MetricalScore:
+    """A score with its beats.
 
-
-def with_beats(score: Score, signatures: list[tuple[int, int, int]]) -> MetricalScore:
-    if not signatures:
-        raise ValueError(f"{score.name} has no time signature; leave it out")
-    notes = score.notes
+    Raises:
+      ValueError: it holds no pitched note.
+    """
+    piece = piece_of_score(score, name)
+    notes = piece.notes
+    if not len(notes):
+        raise ValueError(f"{name} holds no pitched note; leave it out")
     onset = notes["onset_quarters"].astype(np.float64)
     rows = np.stack([onset, onset + notes["duration_quarters"], notes["pitch"], notes["part"]], axis=1)
-    ends = np.append(score.bars[1:], rows[:, 1].max())
+    starts = piece.bars.tolist()
+    ends = [*starts[1:], float(rows[:, 1].max())]
+    metres = np.array(score.time_signatures)
+    which = np.searchsorted(metres[:, 0], score.measures[:, 0], side="right") - 1
     bars = [
-        (float(start), float(end), *max(s for s in signatures if s[0] <= max(index, signatures[0][0]))[1:])
-        for index, (start, end) in enumerate(zip(score.bars, ends, strict=True))
+        (start, end, *metre)
+        for start, end, metre in zip(starts, ends, metres[which, 1:].tolist(), strict=True)
         if end > start
     ]
-    tempo = float(score.tempos[0, 1]) if len(score.tempos) else 0.0
-    return MetricalScore(score.name, rows, *beats_of_bars(bars), tempo)
+    tempo = float(piece.tempos[0, 1]) if len(piece.tempos) else 0.0
+    return MetricalScore(name, rows, *beats_of_bars(bars), tempo)
 
 
 def beats_of_bars(

@@ -18,7 +18,7 @@ from mt3x.data.datasets import rendered_scores
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.data.synthetic.orchestra import LAST_MELODIC_PROGRAM, fold_into_range, octaves_into_range
 from mt3x.data.synthetic.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
-from mt3x.data.synthetic.scores import Score
+from mt3x.data.synthetic.scores import Piece
 from mt3x.music.notes import make_notes, sort_notes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS, Synthesizer
 
@@ -100,7 +100,7 @@ class Monophonic:
         return Recording(item.id, item.split, tuple(stems), _draw_mixes(rng, len(stems)))
 
     def _draw_line(
-        self, score: Score, program: int, synthesizer: Synthesizer, rng: np.random.Generator
+        self, score: Piece, program: int, synthesizer: Synthesizer, rng: np.random.Generator
     ) -> np.ndarray:
         """A line that this soundfont can play; without notes if none could be drawn."""
         for _ in range(_MOST_DRAWS):

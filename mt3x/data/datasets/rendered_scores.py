@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Report, Stem
-from mt3x.data.synthetic.scores import Score, is_held_out, load_scores, read_score, score_name
+from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores, read_piece, score_name
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from mt3x.synthesis.soundfonts import SynthesisError, Synthesizer, find_soundfont
 
@@ -51,7 +51,7 @@ def list_takes(source: Path, takes: int, report: Report) -> list[Item]:
     ]
 
 
-def open_score(source: Path, item: Item) -> Score:
+def open_score(source: Path, item: Item) -> Piece:
     """The score of an item.
 
     Raises:
@@ -61,7 +61,7 @@ def open_score(source: Path, item: Item) -> Score:
     if not file:
         return _load_archive(source)[item.id.rpartition("/")[0]]
     try:
-        return read_score(source / file)
+        return read_piece(source / file)
     except ValueError as error:
         raise DataError(str(error)) from error
 
@@ -123,13 +123,13 @@ def _split_of(name: str) -> str:
     return "validation" if int.from_bytes(digest[:4], "big") % VALIDATION_ONE_IN == 0 else "train"
 
 
-def _load_archive(path: Path) -> dict[str, Score]:
+def _load_archive(path: Path) -> dict[str, Piece]:
     """Scores by name; of those with one name, the second is NAME~2."""
     return _load_archive_of(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)
-def _load_archive_of(path: Path, changed_at: int) -> dict[str, Score]:
+def _load_archive_of(path: Path, changed_at: int) -> dict[str, Piece]:
     try:
         scores = load_scores(path)
     except ValueError as error:

@@ -17,7 +17,7 @@ import numpy as np
 
 from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
 from mt3x.data.synthetic.orchestra import fold_into_range, octaves_into_range
-from mt3x.data.synthetic.scores import Score
+from mt3x.data.synthetic.scores import Piece
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
 EXCERPT_SECONDS = 20.0
@@ -71,7 +71,7 @@ class _Line:
     pitch: np.ndarray
 
 
-def can_play(ensemble: Ensemble, score: Score) -> bool:
+def can_play(ensemble: Ensemble, score: Piece) -> bool:
     """Whether the score has the parts that the ensemble needs."""
     voices, keyboard = _voices_and_keyboard(score)
     if ensemble is Ensemble.QUARTET:
@@ -81,7 +81,7 @@ def can_play(ensemble: Ensemble, score: Score) -> bool:
     return True
 
 
-def draw_excerpt(score: Score, ensemble: Ensemble, rng: np.random.Generator) -> Excerpt | None:
+def draw_excerpt(score: Piece, ensemble: Ensemble, rng: np.random.Generator) -> Excerpt | None:
     """An excerpt in which every instrument has something to play; None where no such place is found.
 
     Raises:
@@ -109,13 +109,13 @@ def draw_excerpt(score: Score, ensemble: Ensemble, rng: np.random.Generator) -> 
     return Excerpt(start, bpm, _tidy(np.concatenate(notes)))
 
 
-def _start_in_time(score: Score, start: float, length: float) -> float:
+def _start_in_time(score: Piece, start: float, length: float) -> float:
     """The bar to start with, an earlier one where the music would end before the excerpt."""
     latest = float(score.notes["onset_quarters"].max()) - length
     return float(score.bars[max(int(np.searchsorted(score.bars, min(start, latest), side="right")) - 1, 0)])
 
 
-def _voices_and_keyboard(score: Score) -> tuple[list[np.ndarray], np.ndarray]:
+def _voices_and_keyboard(score: Piece) -> tuple[list[np.ndarray], np.ndarray]:
     """Notes of each voice, the highest voice first, and those of all keyboards together."""
     voices, keyboard = [], []
     for part in range(len(score.part_names)):
@@ -128,7 +128,7 @@ def _voices_and_keyboard(score: Score) -> tuple[list[np.ndarray], np.ndarray]:
     return voices, notes[np.argsort(notes["onset_quarters"], kind="stable")]
 
 
-def _draw_lines(score: Score, ensemble: Ensemble, rng: np.random.Generator) -> list[_Line]:
+def _draw_lines(score: Piece, ensemble: Ensemble, rng: np.random.Generator) -> list[_Line]:
     voices, keyboard = _voices_and_keyboard(score)
     if ensemble is Ensemble.PIANO:
         is_whole = not len(keyboard) or rng.random() < 0.5
@@ -242,7 +242,7 @@ def _play(line: _Line, times: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return make_notes(onset, end, line.pitch, np.clip(np.rint(velocity), 25, 115), line.program)
 
 
-def _draw_drums(score: Score, start: float, bpm: float, rng: np.random.Generator) -> np.ndarray:
+def _draw_drums(score: Piece, start: float, bpm: float, rng: np.random.Generator) -> np.ndarray:
     """A pattern that begins with the bar."""
     later = score.bars[score.bars > start]
     quarters = float(later[0]) - start if len(later) else 4.0

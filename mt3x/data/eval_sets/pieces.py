@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mt3x.data.synthetic.scores import Score, is_held_out
+from mt3x.data.synthetic.scores import Piece, is_held_out
 
 _NAMES = """
 lc29093213 lc29421746 lc29748284 lc30346709 lc30908438 lc4976646 lc4978373 lc4978396 lc4985951 lc4999292
@@ -58,7 +58,7 @@ _LARGEST_INTERVAL = 12
 _SAME_TIME_QUARTERS = 1e-3
 
 
-def select_test_pieces(scores: Iterable[Score], names: Sequence[str] = TEST_PIECES) -> list[Score]:
+def select_test_pieces(scores: Iterable[Piece], names: Sequence[str] = TEST_PIECES) -> list[Piece]:
     """The scores of these names, in the order of the names.
 
     Raises:
@@ -105,7 +105,7 @@ def part_phrases(notes: np.ndarray) -> np.ndarray:
     """The phrases of one part: int64 [K], sorted, each once; a number stands for its intervals.
 
     Args:
-      notes: `SCORE_NOTE_DTYPE` [N] of one part.
+      notes: `PIECE_NOTE_DTYPE` [N] of one part.
     """
     order = np.lexsort((-notes["pitch"].astype(np.int64), notes["onset_quarters"]))
     is_highest = np.diff(notes["onset_quarters"][order], prepend=-np.inf) > _SAME_TIME_QUARTERS
@@ -121,7 +121,7 @@ def part_phrases(notes: np.ndarray) -> np.ndarray:
     return np.unique(phrases[different >= _LEAST_DIFFERENT_INTERVALS] @ weights)
 
 
-def score_phrases(score: Score) -> list[np.ndarray]:
+def score_phrases(score: Piece) -> list[np.ndarray]:
     """The phrases of each part that has some."""
     parts = (part_phrases(score.notes[score.notes["part"] == part]) for part in range(len(score.part_names)))
     return [phrases for phrases in parts if len(phrases)]
@@ -145,7 +145,7 @@ def _is_known(phrases: np.ndarray, known: np.ndarray) -> np.ndarray:
     return known[np.minimum(np.searchsorted(known, phrases), len(known) - 1)] == phrases
 
 
-def find_twins(scores: Iterable[Score]) -> dict[str, str]:
+def find_twins(scores: Iterable[Piece]) -> dict[str, str]:
     """Held-out scores that are in training, too: name -> why.
 
     Args:

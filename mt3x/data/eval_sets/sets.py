@@ -27,7 +27,7 @@ import numpy as np
 from mt3x.data.eval_sets.arrangements import EXCERPT_SECONDS, Ensemble, Excerpt, can_play, draw_excerpt
 from mt3x.data.eval_sets.pieces import is_test_piece
 from mt3x.data.pipeline.sound import RenderedSound
-from mt3x.data.synthetic.scores import Score
+from mt3x.data.synthetic.scores import Piece
 from mt3x.music.instruments import program_name
 from mt3x.music.midi_writing import midi_bytes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer, find_soundfont
@@ -82,11 +82,11 @@ class TestExcerpt:
 
     name: str
     ensemble: Ensemble
-    score: Score
+    score: Piece
     excerpt: Excerpt
 
 
-def draw_test_set(name: str, scores: Sequence[Score], seed: int = DEFAULT_SEED) -> Iterator[TestExcerpt]:
+def draw_test_set(name: str, scores: Sequence[Piece], seed: int = DEFAULT_SEED) -> Iterator[TestExcerpt]:
     """The excerpts of a set in order, drawn one after another: take as many as are needed.
 
     Every piece that can be played is used before one is used again.
@@ -112,7 +112,7 @@ def draw_test_set(name: str, scores: Sequence[Score], seed: int = DEFAULT_SEED) 
             raise ValueError(
                 f"none of {len(scores)} scores has parts for {ensemble.value}; give more test pieces"
             )
-    waiting: list[Score] = []
+    waiting: list[Piece] = []
     for number, index in enumerate(rng.permutation(len(ensembles))):
         ensemble = ensembles[int(index)]
         mine = playable[ensemble]
@@ -133,7 +133,7 @@ def draw_test_set(name: str, scores: Sequence[Score], seed: int = DEFAULT_SEED) 
 
 def write_test_set(
     name: str,
-    scores: Sequence[Score],
+    scores: Sequence[Piece],
     folder: str | Path,
     soundfont: str | Path = DEFAULT_SOUNDFONTS[0],
     seed: int = DEFAULT_SEED,

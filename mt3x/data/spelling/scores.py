@@ -1,14 +1,13 @@
-"""Scores as spelled notes: what pitch spelling is trained on. MusicXML in, one packed archive out.
+"""Scores as spelled notes: what pitch spelling is trained on. Scores in, one packed archive out.
 
 Conventions: times are quarter notes from the start of the score, in written order. Tied notes are one note,
-grace notes last 0 quarters at the onset of the note they lean on, cue notes are left out. A spelling is a
-position on the line of fifths (F -1, C 0, G 1, ..., `mt3x.score.spelling.names`), a key signature its number
-of fifths. Parts for instruments that transpose by other intervals than octaves are left out, since their
-signatures are not those of the score. Pieces are held out by name, as in `data.synthetic.scores`.
+grace notes last 0 quarters at the onset of the note they lean on. A spelling is a position on the line of
+fifths (F -1, C 0, G 1, ..., `mt3x.score.spelling.names`), a key signature its number of fifths, both as they
+sound: instruments that transpose are spelled in the key of the score. Pieces are held out by name, as in
+`data.synthetic.scores`.
 """
 
 import os
-import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from typing import Any
 import numpy as np
 
 from mt3x.data.synthetic.scores import score_name
+from mt3x.score.io.reading import read_score
+from mt3x.score.score import Score
+from mt3x.score.spelling.names import positions_of
 
 SPELLED_DTYPE = np.dtype(
     [
@@ -29,8 +31,6 @@ SPELLED_DTYPE = np.dtype(
         ("staff", "i2"),
     ]
 )
-_STEP_POSITION = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
-_SAME_TIME_QUARTERS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,29 +46,38 @@ class SpelledScore:
 
 
 def read_spelled_score(path: str | Path) -> SpelledScore:
-    """Reads a partwise MusicXML file, compressed (.mxl) or plain.
+    """Reads a score.
 
     Raises:
-      ValueError: the file is missing, isn't MusicXML, or holds no note with a name.
+      ValueError: the file is missing, can't be read, or holds no note with a name.
+      ImportError: as `mt3x.score.io.reading.read_score`.
     """
-    try:
-        root = ElementTree.fromstring(_xml_bytes(Path(path)))
-        staves: dict[tuple[int, str], int] = {}
-        notes = [
-            note
-            for index, part in enumerate(root.iterfind("part"))
-            for note in _Part(index, staves).read(part)
-        ]
-    except (OSError, KeyError, ValueError, ZeroDivisionError, ElementTree.ParseError) as error:
-        raise ValueError(f"{path} can't be read as MusicXML ({error}); export the score again") from error
-    if not notes:
-        raise ValueError(f"{path} holds no note with a name; give a partwise score with at least one")
-    array = np.array([tuple(note) for note in notes], SPELLED_DTYPE)
-    creator = root.find("identification/creator[@type='composer']")
-    composer = " ".join((creator.text or "").split()) if creator is not None else ""
-    return SpelledScore(
-        score_name(path), composer, array[np.lexsort((array["pitch"], array["onset_quarters"]))]
-    )
+    score = read_score(path)
+    notes = spelled_notes(score)
+    if not len(notes):
+        raise ValueError(f"{path} holds no note with a name; give a score with at least one")
+    return SpelledScore(score_name(path), score.composer, notes)
+
+
+def spelled_notes(score: Score) -> np.ndarray:
+    """The notes with a name, as `SpelledScore` holds them."""
+    keys = np.array(score.key_signatures or ((0, 0),))
+    keys = np.concatenate([[[-1, 0]], keys])  # without a signature before the first one
+    rows, num_staves = [], 0
+    for part in score.parts:
+        notes = part.notes[part.notes["step"] != ""]
+        staves, staff = np.unique(notes["staff"], return_inverse=True)
+        mine = np.zeros(len(notes), SPELLED_DTYPE)
+        for name in ("onset", "duration"):
+            mine[f"{name}_quarters"] = notes[f"{name}_div"] / score.divs_per_quarter
+        mine["pitch"] = notes["pitch"]
+        mine["position"] = positions_of(notes["step"], notes["alter"])
+        mine["fifths"] = keys[np.searchsorted(keys[:, 0], notes["onset_div"], side="right") - 1, 1]
+        mine["staff"] = num_staves + staff
+        num_staves += len(staves)
+        rows.append(mine)
+    spelled = np.concatenate(rows)
+    return spelled[np.lexsort((spelled["pitch"], spelled["onset_quarters"]))]
 
 
 def save_spelled_scores(scores: Sequence[SpelledScore], out_npz: str | Path) -> None:
@@ -105,80 +114,3 @@ def load_spelled_scores(npz: str | Path) -> list[SpelledScore]:
         raise ValueError(
             f"{npz} is not an archive of spelled scores ({error}); write one with save_spelled_scores"
         ) from error
-
-
-def _xml_bytes(path: Path) -> bytes:
-    if not zipfile.is_zipfile(path):
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        root_file = ElementTree.fromstring(archive.read("META-INF/container.xml")).find(".//{*}rootfile")
-        return archive.read("" if root_file is None else root_file.get("full-path", ""))
-
-
-class _Part:
-    """Reads one <part>: a cursor in quarters, and what it has met so far."""
-
-    def __init__(self, index: int, staves: dict[tuple[int, str], int]) -> None:
-        self.index, self.staves = index, staves
-        self.notes: list[list] = []  # fields of SPELLED_DTYPE
-        self.open_ties: dict[int, list] = {}
-        self.divisions, self.fifths, self.onset = 1.0, 0, 0.0
-        self.transposes = False
-
-    def read(self, part: ElementTree.Element) -> list[list]:
-        now = 0.0
-        for measure in part.iterfind("measure"):
-            start = end = now
-            for element in measure:
-                if element.tag == "note":
-                    now = self._read_note(element, now)
-                elif element.tag in ("backup", "forward"):
-                    quarters = self._quarters(element)
-                    now = max(start, now - quarters) if element.tag == "backup" else now + quarters
-                elif element.tag == "attributes":
-                    self._read_attributes(element)
-                end = max(end, now)
-            now = end
-        return self.notes
-
-    def _quarters(self, element: ElementTree.Element) -> float:
-        return float(element.findtext("duration") or 0) / self.divisions
-
-    def _read_attributes(self, element: ElementTree.Element) -> None:
-        self.divisions = float(element.findtext("divisions") or self.divisions)
-        self.fifths = int(element.findtext("key/fifths") or self.fifths)
-        chromatic = element.findtext("transpose/chromatic")
-        if chromatic is not None:
-            self.transposes = int(chromatic) % 12 != 0
-
-    def _read_note(self, element: ElementTree.Element, now: float) -> float:
-        """Reads a note or rest at the cursor; returns the cursor after it."""
-        is_chord = element.find("chord") is not None
-        quarters = 0.0 if element.find("grace") is not None else self._quarters(element)
-        onset = self.onset if is_chord else now
-        self.onset = onset
-        pitch = element.find("pitch")
-        if pitch is not None and element.find("cue") is None and not self.transposes:
-            staff = self.staves.setdefault((self.index, element.findtext("staff") or "1"), len(self.staves))
-            ties = {tie.get("type") for tie in element.iterfind("tie")}
-            self._add_note(onset, quarters, pitch, staff, ties)
-        return now if is_chord else now + quarters
-
-    def _add_note(
-        self, onset: float, quarters: float, pitch: ElementTree.Element, staff: int, ties: set
-    ) -> None:
-        alter = float(pitch.findtext("alter") or 0)
-        position = _STEP_POSITION[pitch.findtext("step") or ""] + 7 * round(alter)
-        natural = _STEP_POSITION[pitch.findtext("step") or ""] * 7 % 12
-        midi = natural + 12 * (int(pitch.findtext("octave") or 0) + 1) + round(alter)
-        if not 0 <= midi <= 127 or abs(alter) > 2:
-            return
-        earlier = self.open_ties.pop(midi, None) if "stop" in ties else None
-        if earlier is not None and abs(earlier[0] + earlier[1] - onset) < _SAME_TIME_QUARTERS:
-            note = earlier
-            note[1] += quarters
-        else:
-            note = [onset, quarters, midi, position, self.fifths, staff]
-            self.notes.append(note)
-        if "start" in ties:
-            self.open_ties[midi] = note

@@ -18,7 +18,7 @@ import numpy as np
 from mt3x.data.synthetic.drums import draw_drum_pattern
 from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
-from mt3x.data.synthetic.scores import Score, is_held_out, load_scores
+from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores
 from mt3x.music.instruments import Granularity, apply_granularity
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.music.timegrid import seconds_to_steps, steps_to_seconds
@@ -166,7 +166,7 @@ def notes_as_written(notes: np.ndarray, granularity: Granularity, steps_per_seco
 class ExampleMaker:
     """Draws examples; its sources hold synthesizers, so each process makes its own."""
 
-    def __init__(self, config: ExampleConfig, scores: Sequence[Score], sources: Sequence[SoundSource]):
+    def __init__(self, config: ExampleConfig, scores: Sequence[Piece], sources: Sequence[SoundSource]):
         self.config = self._config = config
         self._scores, self._sources = scores, sources
         self._codec = build_codec(config.vocabulary)

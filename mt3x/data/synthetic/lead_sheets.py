@@ -5,21 +5,19 @@ pickup measure ends at the first of them. Repeats are not unfolded. Pitches are 
 classes count from C, intervals are semitones above the root (a ninth is 14).
 """
 
-import io
-import tempfile
 import xml.etree.ElementTree as ElementTree
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mt3x.data.synthetic.scores import Score, read_score, score_name
-from mt3x.score.io.musicxml_reading import MusicXmlError, musicxml_content
+from mt3x.data.synthetic.scores import piece_of_score, score_name
+from mt3x.score.io.musicxml_files import musicxml_content, parse_musicxml, timed_score
+from mt3x.score.io.musicxml_reading import score_of_element
+from mt3x.score.score import STEP_PITCH_CLASSES
 
 MELODY_NOTE_DTYPE = np.dtype([("onset_quarters", "f4"), ("duration_quarters", "f4"), ("pitch", "i2")])
 
-_STEP_PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _MAJOR_TRIAD = (0, 4, 7)
 _KIND_INTERVALS: dict[str, tuple[int, ...]] = {
     "major": _MAJOR_TRIAD,
@@ -97,32 +95,35 @@ def read_lead_sheet(path: str | Path) -> LeadSheet:
       ValueError: the file cannot be read (`MusicXmlError` is one), or holds no note, no chord symbol or no
         time signature.
     """
-    score, part = _read_score_and_part(path)
-    time = part.find(".//time")
+    root = parse_musicxml(musicxml_content(path), str(path))
+    sheet = piece_of_score(score_of_element(root, str(path)), score_name(path))
+    if not len(sheet.notes):
+        raise ValueError(f"{path} holds no pitched note; a lead sheet must have at least one")
+    time = root.find("part//time")
     try:
         beats = int(time.findtext("beats") or "") if time is not None else 0
         beat_type = int(time.findtext("beat-type") or "") if time is not None else 0
         quarters_per_bar = 4 * beats / beat_type
-        chords = _read_chords(part)
+        chords = _read_chords(root)
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise ValueError(
             f"{path} has a missing or malformed time signature or chord symbol ({error}); export it again"
         ) from error
-    own = score.notes[score.notes["part"] == 0]
+    own = sheet.notes[sheet.notes["part"] == 0]
     if not chords or not len(own) or quarters_per_bar <= 0:
         raise ValueError(
             f"{path} has {len(own)} notes, {len(chords)} chord symbols and {quarters_per_bar} quarters in a "
             "bar; a lead sheet must have at least one note and one chord, and a time signature"
         )
-    pickup = float(score.bars[1] - score.bars[0]) if len(score.bars) > 1 else quarters_per_bar
+    pickup = float(sheet.bars[1] - sheet.bars[0]) if len(sheet.bars) > 1 else quarters_per_bar
     shift = quarters_per_bar - pickup if 0 < pickup < quarters_per_bar else 0.0
     melody = np.zeros(len(own), MELODY_NOTE_DTYPE)
     melody["onset_quarters"] = own["onset_quarters"] + shift
     melody["duration_quarters"] = own["duration_quarters"]
     melody["pitch"] = own["pitch"]
     shifted = (Chord(c.onset_quarters + shift, c.root, c.intervals, c.bass) for c in chords)
-    bpm = float(score.tempos[0, 1]) if len(score.tempos) else None
-    return LeadSheet(score_name(path), melody, tuple(shifted), quarters_per_bar, bpm)
+    bpm = float(sheet.tempos[0, 1]) if len(sheet.tempos) else None
+    return LeadSheet(sheet.name, melody, tuple(shifted), quarters_per_bar, bpm)
 
 
 def read_lead_sheets(folder: str | Path) -> tuple[tuple[LeadSheet, ...], int]:
@@ -145,72 +146,16 @@ def read_lead_sheets(folder: str | Path) -> tuple[tuple[LeadSheet, ...], int]:
     return tuple(sheets), len(paths) - len(sheets)
 
 
-def _read_score_and_part(path: str | Path) -> tuple[Score, ElementTree.Element]:
-    """The notes of a file and the element of its first part."""
-    content = _content(path)
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "sheet.musicxml"
-        plain.write_bytes(content)
-        try:
-            score = read_score(plain)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} can't be read: {str(error).replace(str(plain), 'its score')}"
-            ) from error
-    part = ElementTree.fromstring(content).find("part")
-    assert part is not None  # read_score found notes
-    return score, part
-
-
-def _content(path: str | Path) -> bytes:
-    """The MusicXML of a file. Where an archive's container is malformed, its only score is taken.
-
-    In OpenEWLD that is so wherever a title has an apostrophe: 72 of 399 files.
-    """
-    try:
-        return musicxml_content(path)
-    except MusicXmlError as error:
-        data = Path(path).read_bytes() if Path(path).is_file() else b""
-        if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            scores = [
-                name
-                for name in archive.namelist()
-                if name.lower().endswith((".xml", ".musicxml")) and not name.startswith("META-INF/")
-            ]
-            if len(scores) != 1:
-                raise ValueError(
-                    f"{path} has no readable container and {len(scores)} scores; give an archive of one score"
-                ) from error
-            return archive.read(scores[0])
-
-
-def _read_chords(part: ElementTree.Element) -> list[Chord]:
-    """Chord symbols by onset; of several at one onset the last stays."""
+def _read_chords(root: ElementTree.Element) -> list[Chord]:
+    """Chord symbols of the first part by onset; of several at one onset the last stays."""
+    divs, starts, parts = timed_score(root)
     chords: dict[float, Chord] = {}
-    divisions, end = 1.0, 0.0
-    for measure in part.iterfind("measure"):
-        start = now = end
-        for element in measure:
-            quarters = float(element.findtext("duration") or 0) / divisions
-            if element.tag == "attributes":
-                divisions = float(element.findtext("divisions") or divisions)
-            elif element.tag == "harmony":
-                offset = float(element.findtext("offset") or 0) / divisions
-                chord = _read_chord(element, max(now + offset, start))
-                if chord is not None:
-                    chords[chord.onset_quarters] = chord
-            elif element.tag == "backup":
-                now = max(start, now - quarters)
-            elif element.tag == "forward" or (element.tag == "note" and _moves_on(element)):
-                now += quarters
-            end = max(end, now)
+    for measure, time, _, element in parts[0]:
+        if element.tag == "harmony":
+            chord = _read_chord(element, (starts[measure] + time) / divs)
+            if chord is not None:
+                chords[chord.onset_quarters] = chord
     return [chords[onset] for onset in sorted(chords)]
-
-
-def _moves_on(note: ElementTree.Element) -> bool:
-    return note.find("chord") is None and note.find("grace") is None
 
 
 def _read_chord(harmony: ElementTree.Element, onset: float) -> Chord | None:
@@ -237,4 +182,5 @@ def _pitch_class(harmony: ElementTree.Element, name: str) -> int | None:
     step = harmony.findtext(f"{name}/{name}-step")
     if step is None:
         return None
-    return (_STEP_PITCH[step.strip()] + round(float(harmony.findtext(f"{name}/{name}-alter") or 0))) % 12
+    alter = round(float(harmony.findtext(f"{name}/{name}-alter") or 0))
+    return (STEP_PITCH_CLASSES[step.strip()] + alter) % 12

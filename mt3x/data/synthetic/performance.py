@@ -13,7 +13,7 @@ import numpy as np
 
 from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
 from mt3x.data.synthetic.orchestra import Role, draw_choir, draw_program, fold_into_range, octaves_into_range
-from mt3x.data.synthetic.scores import Score
+from mt3x.data.synthetic.scores import Piece
 from mt3x.music.instruments import PIANO_PROGRAMS
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
@@ -70,7 +70,7 @@ class PerformanceSettings:
 
 
 def draw_excerpt(
-    scores: Sequence[Score],
+    scores: Sequence[Piece],
     rng: np.random.Generator,
     seconds: float,
     settings: PerformanceSettings | None = None,
@@ -99,7 +99,7 @@ def draw_excerpt(
     return validate_notes(notes[notes["end"] - notes["start"] >= SHORTEST_NOTE_SECONDS])
 
 
-def _draw_score(scores: Sequence[Score], rng: np.random.Generator) -> Score:
+def _draw_score(scores: Sequence[Piece], rng: np.random.Generator) -> Piece:
     """The longer one of two: quartets are few, but long."""
     first, second = (scores[int(i)] for i in rng.integers(len(scores), size=2))
     return first if len(first.notes) >= len(second.notes) else second
@@ -121,7 +121,7 @@ class _Region:
         return np.interp(quarters, self.quarters, self.times)
 
 
-def _draw_region(score: Score, rng: np.random.Generator, seconds: float) -> _Region:
+def _draw_region(score: Piece, rng: np.random.Generator, seconds: float) -> _Region:
     onsets = score.notes["onset_quarters"]
     anchor = float(onsets[int(rng.integers(len(onsets)))])
     marks = score.tempos[score.tempos[:, 0] <= anchor, 1]
@@ -157,7 +157,7 @@ class _Lines:
 
 
 def _draw_arrangement(
-    score: Score, region: _Region, rng: np.random.Generator, settings: PerformanceSettings, max_parts: int
+    score: Piece, region: _Region, rng: np.random.Generator, settings: PerformanceSettings, max_parts: int
 ) -> _Lines:
     notes = score.notes[region.first : region.last]
     onset = notes["onset_quarters"].astype(np.float64)
@@ -332,7 +332,7 @@ def _pedal(
     return np.where(has_pedal[lines.line] & is_down[index], np.maximum(end, lifted), end)
 
 
-def _draw_drums(score: Score, region: _Region, rng: np.random.Generator, seconds: float) -> np.ndarray:
+def _draw_drums(score: Piece, region: _Region, rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A drum pattern on the bars of the score, warped by the tempo map."""
     bar = int(np.searchsorted(score.bars, region.quarters[0], side="right")) - 1
     bar_start = float(score.bars[max(bar, 0)])

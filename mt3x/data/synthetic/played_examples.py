@@ -20,7 +20,7 @@ from mt3x.data.synthetic.examples import Example
 from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.players import Orchestra, Player
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
-from mt3x.data.synthetic.scores import Score, is_held_out, load_scores
+from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores
 from mt3x.music.instruments import is_piano
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.synthesis.effects.chains import through_effects, to_file
@@ -114,7 +114,7 @@ class PlayedConfig:
 class PlayedExamples:
     """Draws examples; it holds synthesizers, so each process makes its own."""
 
-    def __init__(self, config: PlayedConfig, scores: Sequence[Score], bands: BandMusic, orchestra: Orchestra):
+    def __init__(self, config: PlayedConfig, scores: Sequence[Piece], bands: BandMusic, orchestra: Orchestra):
         self.config = self._config = config
         self._scores, self._bands, self._orchestra = scores, bands, orchestra
 

@@ -40,6 +40,9 @@ _PITCHED_CHANNELS = (*range(1, 10), *range(11, 17))
 def musicxml_bytes(score: Score, title: str = "", composer: str = "") -> bytes:
     """The content of a .musicxml file.
 
+    Args:
+      title, composer: where given, instead of the score's own.
+
     Raises:
       ValueError: a note without spelling, notes of one voice that overlap, or a position that no note value
         expresses; the message says where.
@@ -48,7 +51,7 @@ def musicxml_bytes(score: Score, title: str = "", composer: str = "") -> bytes:
     # Ties may cut where no div is.
     scale = math.lcm(1, *(part.scale for part in parts))
     root = Element("score-partwise", version="4.0")
-    _add_header(root, title, composer)
+    _add_header(root, title or score.title, composer or score.composer)
     part_list = SubElement(root, "part-list")
     for number, part in enumerate(score.parts, start=1):
         _add_score_part(part_list, part, number)

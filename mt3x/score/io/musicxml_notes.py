@@ -25,13 +25,28 @@ def add_line(
 ) -> None:
     """Appends one voice to a <measure>; `divisions` are those of a quarter in the file."""
     for event in written.events:
-        for place, i in enumerate(event.graces):
-            _add_grace(measure, part, part_id, written, i, place, len(event.graces))
+        _add_graces(measure, part, part_id, written, event.graces)
         duration = int((event.value.end - event.value.start) * divisions)
         if not event.notes:
             _add_rest(measure, part, written, event, duration)
         for place, i in enumerate(event.notes):
             _add_note(measure, part, part_id, written, event, i, place, duration)
+    _add_graces(measure, part, part_id, written, written.graces)
+
+
+def _add_graces(
+    measure: Element, part: WrittenPart, part_id: str, written: WrittenMeasure, graces: tuple[int, ...]
+) -> None:
+    """Grace notes or chords of them: one is an eighth with a slash, several are beamed sixteenths."""
+    places = part.part.notes["grace"][list(graces)]
+    count = len(set(places.tolist()))
+    for i, place, before in zip(graces, places, [None, *places], strict=False):
+        is_chord = place == before
+        note = _add_grace(measure, part, part_id, written, i, is_chord, count)
+        if count > 1 and not is_chord:
+            state = "begin" if before is None else "end" if place == places[-1] else "continue"
+            for level in "12":
+                text_element(note, "beam", state, {"number": level})
 
 
 def _add_grace(
@@ -40,22 +55,21 @@ def _add_grace(
     part_id: str,
     written: WrittenMeasure,
     i: int,
-    place: int,
+    is_chord: bool,
     count: int,
-) -> None:
-    """One of `count` grace notes: a single one is an eighth with a slash, several are beamed sixteenths."""
+) -> Element:
+    """One note of `count` grace notes or chords, without its beam."""
     note = SubElement(measure, "note")
     SubElement(note, "grace", {"slash": "yes"} if count == 1 else {})
+    if is_chord:
+        SubElement(note, "chord")
     _add_pitch(note, part, i)
     _add_instrument(note, part, part_id, i)
     text_element(note, "voice", written.voice)
     text_element(note, "type", "eighth" if count == 1 else "16th")
     _add_accidental(note, part, i)
     _add_head_and_staff(note, part, written, i)
-    if count > 1:
-        state = "begin" if place == 0 else "end" if place == count - 1 else "continue"
-        for level in "12":
-            text_element(note, "beam", state, {"number": level})
+    return note
 
 
 def _add_rest(

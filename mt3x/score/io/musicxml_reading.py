@@ -1,45 +1,44 @@
-"""MusicXML files (.musicxml, .xml, .mxl) -> scores, read by partitura.
+"""MusicXML -> scores: the one reader of MusicXML.
 
-Notes keep what a `Score` holds: sounding pitch and name, time, voice, staff. Repeats are not unfolded; slurs,
-dynamics and words are left out. What partitura leaves out of a file, its ties by voice, the sounds of drums
-and transpositions by octaves, is read beside it: every note gets an id that leads back to its element.
+Notes keep what a `Score` holds: sounding pitch and name, time, voice, staff. Repeats are not unfolded; cue
+notes, slurs, dynamics and words are left out. What follows from a file's order, where a file is odd:
+
+- Parts are kept together at their measures, each as long as in the part where it is longest.
+- A tied note goes on with one that begins where it ends: of its own voice if there is one, else of its pitch.
+- Grace notes stand at the cursor: after a note that ends its measure, they lead to the next measure.
+- A part is one of drums if most of its notes are unpitched; in other parts unpitched notes are left out.
+- A key or time signature inside a measure holds from the next one on. All parts share one key signature as it
+  sounds, and that of the uppermost part holds where they differ.
+
+Only the standard library and NumPy are used: scores for training are read by the thousand. partitura 1.9,
+which reads kern and MEI for us (`partitura_reading`), fails on chords of unpitched or of grace notes and on
+durations that are not whole; it leaves out transpositions, drums, ties by voice and some tempos.
 """
 
-import io
-import math
-import os
-import warnings
-import zipfile
+import re
+from bisect import bisect_left
 from collections import defaultdict
-from fractions import Fraction
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from mt3x.score.io.partitura_import import import_partitura
+from mt3x.score.io.musicxml_files import (
+    MusicXmlError,
+    TimedElement,
+    parse_musicxml,
+    time_signature,
+    timed_score,
+)
 from mt3x.score.notation.engraving import DRUMS, Transposition, name_at, pitch_at, place_of
+from mt3x.score.notation.written_values import VALUE_NAMES
 from mt3x.score.score import SCORE_NOTE_DTYPE, Part, Score, sort_score_notes
 
-SUFFIXES = (".musicxml", ".xml", ".mxl")
-
 _UNKNOWN_DRUM = 38
-
-
-class MusicXmlError(ValueError):
-    """A file that cannot be read as MusicXML; the message names it and says why."""
-
-
-def read_musicxml(path: str | os.PathLike[str]) -> Score:
-    """The score in a file.
-
-    Raises:
-      MusicXmlError: the file is missing, not MusicXML by parts, or partitura cannot read it.
-      ImportError: partitura is not installed; the message names the extra that brings it.
-    """
-    return score_of_musicxml(musicxml_content(path), str(path))
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_QUARTERS = {name: float(quarters) for quarters, name in VALUE_NAMES.items()}
 
 
 def score_of_musicxml(content: bytes, name: str) -> Score:
@@ -49,215 +48,213 @@ def score_of_musicxml(content: bytes, name: str) -> Score:
       name: of the file, for errors.
 
     Raises:
-      MusicXmlError, ImportError: as `read_musicxml`.
+      MusicXmlError: not MusicXML by parts, or malformed.
     """
-    root = _parse(name, content)
-    notes = _number_notes(root)
-    for transpose in root.iter("transpose"):
-        _fold_octaves(transpose)
-    partitura = import_partitura()
+    return score_of_element(parse_musicxml(content, name), name)
+
+
+def score_of_element(root: Element, name: str) -> Score:
+    """The score below a <score-partwise>; arguments and errors as `score_of_musicxml`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # partitura tells of what it leaves out
-            loaded = partitura.load_musicxml(io.BytesIO(ElementTree.tostring(root)))
-        return _to_score(loaded.parts, root, notes)
-    except Exception as error:  # partitura lets whatever its parsing meets escape
-        raise MusicXmlError(f"{name}: cannot be read as a score ({error})") from error
-
-
-def musicxml_content(path: str | os.PathLike[str]) -> bytes:
-    """The MusicXML of a file, compressed or not.
-
-    Raises:
-      MusicXmlError: the file is missing or unreadable, or an archive without a score.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        if not zipfile.is_zipfile(io.BytesIO(data)):
-            return data
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
-            rootfile = next(e for e in container.iter() if e.tag.rpartition("}")[2] == "rootfile")
-            return archive.read(rootfile.get("full-path", ""))
-    except OSError as error:
-        raise MusicXmlError(f"{path}: cannot be read ({error.strerror})") from error
-    except (KeyError, StopIteration, ElementTree.ParseError, zipfile.BadZipFile) as error:
-        raise MusicXmlError(f"{path}: is an archive, but holds no MusicXML ({error})") from error
-
-
-def _parse(name: str, content: bytes) -> Element:
-    try:
-        root = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise MusicXmlError(f"{name}: is no XML ({error})") from error
-    if root.tag != "score-partwise":
+        return _read(root, name)
+    except MusicXmlError:
+        raise
+    except (KeyError, ValueError, OverflowError) as error:
         raise MusicXmlError(
-            f"{name}: begins with <{root.tag}>; only MusicXML by parts, <score-partwise>, is read"
-        )
-    return root
+            f"{name} can't be read as a score: it has a malformed note or measure ({error})"
+        ) from error
 
 
-def _number_notes(root: Element) -> list[tuple[Element, int | None]]:
-    """Every note element with its drum key, None if it is pitched, in the order of the ids that they get.
-
-    Drums are made pitched: partitura 1.9 fails at chords of unpitched notes.
-    """
-    keys, notes = _drum_keys(root), []
-    for number, note in enumerate(root.iter("note")):
-        note.set("id", f"n{number}")
-        unpitched = note.find("unpitched")
-        notes.append((note, None if unpitched is None else _drum_key(note, keys)))
-        if unpitched is not None:
-            step, octave = unpitched.findtext("display-step"), unpitched.findtext("display-octave")
-            unpitched.clear()
-            unpitched.tag = "pitch"
-            for tag, value in (("step", step or "B"), ("octave", octave or "4")):
-                ElementTree.SubElement(unpitched, tag).text = value
-    return notes
-
-
-def _fold_octaves(transpose: Element) -> None:
-    """Writes <octave-change>, which partitura does not read, as steps and semitones."""
-    octaves = int(transpose.findtext("octave-change") or 0)
-    chromatic = int(float(transpose.findtext("chromatic") or 0))
-    diatonic = int(transpose.findtext("diatonic") or round(chromatic * 7 / 12))
-    for child in list(transpose):
-        transpose.remove(child)
-    for tag, value in (("diatonic", diatonic + 7 * octaves), ("chromatic", chromatic + 12 * octaves)):
-        ElementTree.SubElement(transpose, tag).text = str(value)
-
-
-def _to_score(loaded: list[Any], root: Element, notes: list[tuple[Element, int | None]]) -> Score:
-    partitura = import_partitura()
-    divisions = [int(q) for part in loaded for q in part.quarter_durations()[:, 1]]
-    divs = math.lcm(1, *divisions)
-    first, to_div = loaded[0], _clock(loaded[0], divs)
-    bars = [(to_div(m.start.t), to_div(m.end.t)) for m in first.iter_all(partitura.score.Measure)]
-    parts, all_keys, tempos = [], {}, _tempos(root, [start for start, _ in bars], divs)
-    for part in loaded:
-        to_div = _clock(part, divs)
-        transpositions = [
-            (to_div(t.start.t), Transposition(-t.diatonic, -t.chromatic))
-            for t in part.iter_all(partitura.score.Transposition)
-        ]
-        rows, is_drum = _rows(partitura, part, notes, to_div, transpositions)
-        name, program = _name_and_program(root, part.id)
-        parts.append(Part(name, program, is_drum, sort_score_notes(np.array(rows, SCORE_NOTE_DTYPE))))
-        for key in part.iter_all(partitura.score.KeySignature) if not is_drum else ():
-            onset = to_div(key.start.t)
-            fifths = (key.fifths or 0) - _at(transpositions, onset).fifths
-            all_keys.setdefault(onset, (fifths + 6) % 12 - 6 if abs(fifths) > 7 else fifths)
-        for tempo in part.iter_all(partitura.score.Tempo):
-            quarters = tempo.bpm if tempo.unit is None else 60e6 / tempo.microseconds_per_quarter
-            tempos.setdefault(to_div(tempo.start.t), float(quarters))
-    to_div = _clock(first, divs)
-    measures = np.array([bar for bar in bars if bar[0] < bar[1]], np.int64).reshape(-1, 2)
-    starts = set(measures[:, 0].tolist())
-    times = {to_div(t.start.t): (t.beats, t.beat_type) for t in first.iter_all(partitura.score.TimeSignature)}
-    times.setdefault(0, (4, 4))
+def _read(root: Element, name: str) -> Score:
+    divs, starts, elements = timed_score(root)
+    if not starts[-1]:
+        raise MusicXmlError(f"{name} can't be read as a score: it holds no pitched note, drum or rest")
+    about, drum_keys = {e.get("id"): e for e in root.iterfind("part-list/score-part")}, _drum_keys(root)
+    readings = [_Reading(found, starts, drum_keys) for found in elements]
+    parts = []
+    for part, reading in zip(root.iterfind("part"), readings, strict=True):
+        part_name, program = _name_and_program(about.get(part.get("id")))
+        parts.append(Part(part_name, program, reading.is_drum, reading.notes()))
+    times = next((reading.times for reading in readings if reading.times), {0: (4, 4)})
+    keys: dict[int, int] = {}
+    for reading in readings:
+        keys = ({} if reading.is_drum else reading.keys) | keys
+    tempos: dict[int, float] = {}
+    for found in [reading.tempos for reading in readings] + [reading.marks for reading in readings]:
+        tempos = found | tempos
+    first = min(times)
     return Score(
         divs,
         tuple(parts),
-        measures,
-        tuple((onset, *metre) for onset, metre in sorted(times.items()) if onset in starts),
-        tuple((onset, fifths) for onset, fifths in sorted(all_keys.items()) if onset in starts),
-        tuple((onset, tempo) for onset, tempo in sorted(tempos.items()) if onset < measures[-1, 1]),
+        np.array([bar for bar in pairwise(starts) if bar[0] < bar[1]], np.int64).reshape(-1, 2),
+        tuple((0 if onset == first else onset, *metre) for onset, metre in sorted(times.items())),
+        tuple(sorted(keys.items())),
+        tuple((onset, tempo) for onset, tempo in sorted(tempos.items()) if onset < starts[-1]),
+        _text(root, "movement-title") or _text(root, "work/work-title"),
+        next((_text(e, ".") for e in root.iterfind("identification/creator[@type='composer']")), ""),
     )
 
 
-def _tempos(root: Element, starts: list[int], divs_per_quarter: int) -> dict[int, float]:
-    """Quarters per minute by div; partitura drops one where no note before it in the file begins or ends."""
-    tempos: dict[int, float] = {}
-    for part in root.findall("part"):
-        divisions = 1
-        for start, measure in zip(starts, part.findall("measure"), strict=False):
-            time = 0
-            for element in measure:
-                divisions = int(element.findtext("divisions") or divisions)
-                sound = element if element.tag == "sound" else element.find("sound")
-                if sound is not None and sound.get("tempo"):
-                    onset = start + round(Fraction(time * divs_per_quarter, divisions))
-                    tempos.setdefault(onset, float(sound.get("tempo", "0")))
-                if element.find("chord") is None:
-                    duration = int(element.findtext("duration") or 0)
-                    time += -duration if element.tag == "backup" else duration
-    return tempos
+class _Reading:
+    """What the elements of one part say.
 
+    Attributes:
+      keys, times: fifths as they sound, and (beats, beat type), by the div at which they begin to hold.
+      tempos, marks: quarters per minute by div: as they are to be played, and as metronome marks show them.
+    """
 
-def _clock(part: Any, divs_per_quarter: int) -> Any:
-    """A function from partitura's time to divs of the score; a part's divisions may change on its way."""
-    starts, sizes = part.quarter_durations().astype(int).T.tolist()
-    quarters = [Fraction(0)]
-    for i in range(1, len(starts)):
-        quarters.append(quarters[-1] + Fraction(starts[i] - starts[i - 1], sizes[i - 1]))
+    def __init__(
+        self, elements: Iterable[TimedElement], starts: Sequence[int], drum_keys: dict[str, int]
+    ) -> None:
+        self.keys: dict[int, int] = {}
+        self.times: dict[int, tuple[int, int]] = {}
+        self.tempos: dict[int, float] = {}
+        self.marks: dict[int, float] = {}
+        self._starts, self._drum_keys = starts, drum_keys
+        self._transposition = Transposition()
+        self._pitched: list[_Row] = []
+        self._drums: list[_Row] = []
+        self._graces: dict[tuple[int, int], list[list[_Row]]] = defaultdict(list)
+        for measure, time, duration, element in elements:
+            onset = starts[measure] + time
+            if element.tag == "note":
+                self._read_note(element, onset, duration)
+            elif element.tag == "attributes":
+                self._read_attributes(element, onset)
+            elif element.tag in ("direction", "sound"):
+                self._read_tempo(element, onset)
+        for places in self._graces.values():
+            for place, rows in enumerate(reversed(places), start=1):
+                for row in rows:
+                    row.fields[-1] = place
 
-    def to_div(time: int) -> int:
-        i = max(k for k, start in enumerate(starts) if start <= time or k == 0)
-        return int((quarters[i] + Fraction(int(time) - starts[i], sizes[i])) * divs_per_quarter)
+    @property
+    def is_drum(self) -> bool:
+        """Whether most of its notes are unpitched."""
+        return len(self._drums) > len(self._pitched)
 
-    return to_div
+    def notes(self) -> np.ndarray:
+        """`SCORE_NOTE_DTYPE` [N], tied notes as one."""
+        rows = self._pitched
+        if self.is_drum:  # a pitched note on a drum staff has no name either
+            for row in rows:
+                row.fields[3:6] = "", 0, 0
+            rows = rows + self._drums
+        return sort_score_notes(np.array([tuple(row) for row in _join_ties(rows)], SCORE_NOTE_DTYPE))
 
+    def _read_attributes(self, element: Element, onset: int) -> None:
+        transpose = element.find("transpose")
+        if transpose is not None:
+            self._transposition = _transposition(transpose)
+        following = bisect_left(self._starts, onset)
+        if following + 1 >= len(self._starts):
+            return
+        start = self._starts[following]
+        fifths = element.findtext("key/fifths")
+        if fifths is not None:
+            sounding = int(fifths) - self._transposition.fifths
+            self.keys[start] = (sounding + 6) % 12 - 6 if abs(sounding) > 7 else sounding
+        time = element.find("time")
+        metre = None if time is None else time_signature(time)
+        if metre is not None:
+            self.times[start] = metre
 
-def _rows(
-    partitura: Any,
-    part: Any,
-    notes: list[tuple[Element, int | None]],
-    to_div: Any,
-    transpositions: list[tuple[int, Transposition]],
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """Rows of `SCORE_NOTE_DTYPE`, tied notes as one; whether they are drums."""
-    is_drum = False
-    rows: list[list[Any]] = []
-    waiting: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for note in part.iter_all(partitura.score.GenericNote, include_subclasses=True):
-        if isinstance(note, partitura.score.Rest):
-            continue
-        element, drum_key = notes[int(note.id[1:])]
-        onset, end = to_div(note.start.t), to_div(note.end.t)
-        is_drum |= drum_key is not None
-        name = (drum_key, "", 0, 0) if drum_key is not None else _sounding(note, _at(transpositions, onset))
-        is_grace = isinstance(note, partitura.score.GraceNote)
-        ties = {tie.get("type") for tie in element.findall("tie")}
-        row = [onset, 0 if is_grace else end - onset, *name, note.voice or 1, note.staff or 1]
-        tied_from = _tied_from(waiting[name[0], onset], rows, row) if "stop" in ties else None
-        if tied_from is None:
-            rows.append(row)
-            tied_from = len(rows) - 1
+    def _read_tempo(self, element: Element, onset: int) -> None:
+        """The first one at an onset holds."""
+        sound = element if element.tag == "sound" else element.find("sound")
+        tempo = float(sound.get("tempo") or 0) if sound is not None else 0.0
+        if tempo > 0:
+            self.tempos.setdefault(onset, tempo)
+        for metronome in element.iterfind("direction-type/metronome"):
+            number = _NUMBER.search(metronome.findtext("per-minute") or "")
+            unit = _QUARTERS.get(metronome.findtext("beat-unit") or "")
+            if number and unit and float(number[0]) > 0:
+                dotted = unit * (2 - 0.5 ** len(metronome.findall("beat-unit-dot")))
+                self.marks.setdefault(onset, float(number[0]) * dotted)
+
+    def _read_note(self, element: Element, onset: int, duration: int) -> None:
+        is_grace = element.find("grace") is not None
+        pitch, unpitched = element.find("pitch"), element.find("unpitched")
+        if not (is_grace or duration) or element.find("cue") is not None:
+            return
+        if pitch is not None:
+            rows, name = self._pitched, _sounding(pitch, self._transposition)
+        elif unpitched is not None:
+            rows, name = self._drums, (_drum_key(element, self._drum_keys), "", 0, 0)
         else:
-            rows[tied_from][1] = end - rows[tied_from][0]
-        if "start" in ties and not is_grace:
-            waiting[name[0], end].append(tied_from)
-    if is_drum:  # a pitched note on a drum staff has no name either
-        rows = [[*row[:3], "", 0, 0, *row[6:]] for row in rows]
-    return [tuple(row) for row in rows], is_drum
+            return
+        if not 0 <= name[0] <= 127:
+            return
+        voice, staff = (_counted(element.findtext(tag)) for tag in ("voice", "staff"))
+        ties = {tie.get("type") for tie in element.iterfind("tie")}
+        row = _Row([onset, duration, *name, voice, staff, 0], ties)
+        rows.append(row)
+        if is_grace:
+            places = self._graces[voice, onset]
+            if places and element.find("chord") is not None:
+                places[-1].append(row)
+            else:
+                places.append([row])
 
 
-def _tied_from(candidates: list[int], rows: list[list[Any]], row: list[Any]) -> int | None:
-    """The note that a row goes on: of the same voice if there is one, else any of the same pitch."""
-    if not candidates:
-        return None
-    best = max(candidates, key=lambda i: (rows[i][6:] == row[6:], rows[i][3:6] == row[3:6]))
-    candidates.remove(best)
-    return best
+class _Row:
+    """A note as it is written: the fields of `SCORE_NOTE_DTYPE` and how it is tied."""
+
+    def __init__(self, fields: list[Any], ties: set[str | None]) -> None:
+        self.fields = fields
+        self.goes_on, self.is_begun = "start" in ties, "stop" in ties
 
 
-def _sounding(note: Any, transposition: Transposition) -> tuple[int, str, int, int]:
+def _join_ties(rows: Iterable[_Row]) -> list[list[Any]]:
+    joined: list[list[Any]] = []
+    waiting: dict[tuple[int, int], list[list[Any]]] = defaultdict(list)  # by pitch and end
+    for row in sorted(rows, key=lambda row: row.fields[0]):
+        onset, duration, pitch = row.fields[:3]
+        candidates = waiting[pitch, onset] if row.is_begun else []
+        if candidates:
+            # Of the same voice and staff if there is one, else of the same name, else of the same pitch.
+            place, name = row.fields[6:8], row.fields[3:6]
+            note = max(candidates, key=lambda other: (other[6:8] == place, other[3:6] == name))
+            candidates.remove(note)
+            note[1] += duration
+        else:
+            note = row.fields
+            joined.append(note)
+        if row.goes_on and duration:
+            waiting[pitch, onset + duration].append(note)
+    return joined
+
+
+def _transposition(element: Element) -> Transposition:
+    """What a <transpose> says, octaves included; it leads from what is written to what sounds."""
+    octaves = int(element.findtext("octave-change") or 0)
+    chromatic = int(float(element.findtext("chromatic") or 0))
+    diatonic = int(element.findtext("diatonic") or round(chromatic * 7 / 12))
+    return Transposition(-diatonic - 7 * octaves, -chromatic - 12 * octaves)
+
+
+def _sounding(pitch: Element, transposition: Transposition) -> tuple[int, str, int, int]:
     """Pitch, step, alteration and octave of a written note as it sounds."""
-    place = place_of(note.step, note.octave)
-    pitch = pitch_at(place) + (note.alter or 0) - transposition.chromatic
-    return pitch, *name_at(place - transposition.diatonic, pitch)
+    step, octave = (pitch.findtext("step") or "").strip(), int(pitch.findtext("octave") or 0)
+    place = place_of(step, octave)
+    sounding = pitch_at(place) + round(float(pitch.findtext("alter") or 0)) - transposition.chromatic
+    return sounding, *name_at(place - transposition.diatonic, sounding)
 
 
-def _at(transpositions: list[tuple[int, Transposition]], onset: int) -> Transposition:
-    """The transposition that holds at an onset."""
-    return next((t for start, t in reversed(transpositions) if start <= onset), Transposition())
+def _counted(text: str | None) -> int:
+    """A voice or staff, counted from 1; 1 where none is named by a number."""
+    return max(int(text), 1) if text and text.strip().isdecimal() else 1
 
 
-def _name_and_program(root: Element, part_id: str) -> tuple[str, int]:
-    part = next(e for e in root.iter("score-part") if e.get("id") == part_id)
-    program = int(part.findtext(".//midi-program") or 1) - 1
-    return (part.findtext("part-name") or "").strip(), program if 0 <= program < 128 else 0
+def _name_and_program(element: Element | None) -> tuple[str, int]:
+    if element is None:
+        return "", 0
+    program = int(element.findtext(".//midi-program") or 1) - 1
+    return _text(element, "part-name"), program if 0 <= program < 128 else 0
+
+
+def _text(element: Element, path: str) -> str:
+    return " ".join((element.findtext(path) or "").split())
 
 
 def _drum_keys(root: Element) -> dict[str, int]:

@@ -14,8 +14,8 @@ VELOCITY = 80
 def played_notes(score: Score) -> np.ndarray:
     """The notes of all parts, `NOTE_DTYPE` [N], sorted.
 
-    Grace notes take a little time before the note that they lead to; at the start of the piece they last that
-    little after it. Without a tempo there are 120 quarters in a minute.
+    Grace notes take a little time each before the note that they lead to; at the start of the piece they last
+    that little after it. Without a tempo there are 120 quarters in a minute.
 
     Raises:
       ValueError: a tempo that MIDI cannot store, as its times are those under `score_tempo_map`.
@@ -26,7 +26,7 @@ def played_notes(score: Score) -> np.ndarray:
         start = seconds_at(score, notes["onset_div"])
         end = seconds_at(score, notes["onset_div"] + notes["duration_div"])
         is_grace = notes["duration_div"] == 0
-        start = np.where(is_grace, np.maximum(start - GRACE_SECONDS, 0), start)
+        start = np.where(is_grace, np.maximum(start - GRACE_SECONDS * notes["grace"], 0), start)
         end = np.where(is_grace, start + GRACE_SECONDS, end)
         program = 0 if part.is_drum else part.program
         played.append(make_notes(start, end, notes["pitch"], VELOCITY, program, part.is_drum))

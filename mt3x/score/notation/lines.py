@@ -27,6 +27,7 @@ class Frame:
       beats, beat_type: its time signature.
       fifths: its key signature as it sounds.
       is_pickup: shorter than its time signature, and the first.
+      is_last: the score ends with it.
     """
 
     origin: int
@@ -36,6 +37,7 @@ class Frame:
     beat_type: int
     fifths: int
     is_pickup: bool
+    is_last: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +99,19 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class WrittenMeasure:
-    """A voice in one measure: events without gaps; `is_empty`: nothing but one rest of the whole measure."""
+    """A voice in one measure.
+
+    Attributes:
+      events: without gaps.
+      is_empty: nothing but one rest of the whole measure.
+      graces: after the last event, where the score ends.
+    """
 
     staff: int
     voice: int
     events: tuple[Event, ...]
     is_empty: bool
+    graces: tuple[int, ...]
 
 
 def frames(score: Score) -> list[Frame]:
@@ -115,9 +124,8 @@ def frames(score: Score) -> list[Frame]:
         fifths = keys.get(start, fifths)
         full = 4 * score.divs_per_quarter * beats // beat_type
         is_pickup = index == 0 and end - start < full
-        made.append(
-            Frame(end - full if is_pickup else start, start, end, beats, beat_type, fifths, is_pickup)
-        )
+        origin, is_last = end - full if is_pickup else start, end == score.end_div
+        made.append(Frame(origin, start, end, beats, beat_type, fifths, is_pickup, is_last))
     return made
 
 
@@ -143,7 +151,8 @@ def _line(part: Part, staff: int, voice: int) -> Line:
     for i in mine.tolist():
         onset, duration = int(notes["onset_div"][i]), int(notes["duration_div"][i])
         if duration == 0:
-            graces[onset] = (*graces.get(onset, ()), i)
+            before = (*graces.get(onset, ()), i)
+            graces[onset] = tuple(sorted(before, key=lambda grace: -notes["grace"][grace]))
         elif chords and chords[-1].onset == onset and chords[-1].end == onset + duration:
             chords[-1] = dataclasses.replace(chords[-1], notes=(*chords[-1].notes, i))
         else:
@@ -181,7 +190,8 @@ def written_measure(
 
 
 def _sounds(line: Line, frame: Frame) -> bool:
-    return bool(line.sounding(frame)) or any(frame.start <= onset < frame.end for onset in line.graces)
+    graces = any(frame.start <= onset < frame.end + frame.is_last for onset in line.graces)
+    return bool(line.sounding(frame)) or graces
 
 
 def _write_line(line: Line, frame: Frame, divs_per_quarter: int, is_first: bool) -> WrittenMeasure:
@@ -212,7 +222,8 @@ def _write_line(line: Line, frame: Frame, divs_per_quarter: int, is_first: bool)
             )
         )
     is_empty = len(spans) == 1 and not sounding and not frame.is_pickup
-    return WrittenMeasure(line.staff, line.voice, tuple(events), is_empty)
+    graces = line.graces.get(frame.end, ()) if frame.is_last else ()
+    return WrittenMeasure(line.staff, line.voice, tuple(events), is_empty, graces)
 
 
 def _spans(line: Line, frame: Frame, divs_per_quarter: int) -> list[Span]:

@@ -137,7 +137,7 @@ def _with_graces_placed(part: Part, measures: np.ndarray, divs_per_quarter: int)
         measure_end = measures[np.searchsorted(measures[:, 1], onset[i], side="right"), 1]
         quarter_end = onset[i] + (measure_end - onset[i] - 1) % divs_per_quarter + 1
         later = onset[same & is_kept & (onset > onset[i])]
-        notes["duration_div"][i] = min([quarter_end, *later[:1]]) - onset[i]
+        notes["duration_div"][i], notes["grace"][i] = min([quarter_end, *later[:1]]) - onset[i], 0
     return dataclasses.replace(part, notes=sort_score_notes(notes[is_kept]))
 
 

@@ -37,9 +37,13 @@ _PAGE_ORDER = (72, 64, 56, 8, 112, 120, _VOICES.start, 104, 24, 0, 16, 80, 88, 9
 
 @dataclass(frozen=True)
 class _Placed:
-    """One part on the grid: onset int64 [N] and end float64 [N] in divs, whether a grace note."""
+    """One part on the grid: onset int64 [N] and end float64 [N] in divs, whether a grace note.
+
+    event: int64 [N]; notes struck together share one.
+    """
 
     notes: np.ndarray
+    event: np.ndarray
     onset: np.ndarray
     end: np.ndarray
     is_grace: np.ndarray
@@ -138,7 +142,7 @@ def _place(notes: np.ndarray, end: np.ndarray, beats: Beats) -> _Placed:
     longest = np.zeros(len(times))
     np.maximum.at(longest, event, notes["end"] - notes["start"])
     divs, is_grace = place_events(position, beat_seconds, longest, beats.is_compound)
-    placed = _Placed(notes, divs[event], end, is_grace[event])
+    placed = _Placed(notes, event, divs[event], end, is_grace[event])
     return _without_doubles(placed)
 
 
@@ -149,7 +153,7 @@ def _without_doubles(placed: _Placed) -> _Placed:
     keys = np.stack([onset, pitch, is_grace], axis=1)[order]
     first = np.append(True, (np.diff(keys, axis=0) != 0).any(1))
     kept = order[first]
-    return _Placed(placed.notes[kept], onset[kept], placed.end[kept], is_grace[kept])
+    return _Placed(placed.notes[kept], placed.event[kept], onset[kept], placed.end[kept], is_grace[kept])
 
 
 def _last_end(placed: _Placed, ends_are_exact: bool) -> int:
@@ -219,7 +223,20 @@ def _write_part(
             rows = mine[voice[mine] == one]
             duration[rows] = _note_values(onset[rows], end[rows], ends_are_exact and not is_drum, measures)
     voice = voice + 2 * (staff - 1)
-    return make_score_notes(onset, duration, pitch, voice=voice, staff=staff)
+    grace = _grace_places(placed, staff)
+    return make_score_notes(onset, duration, pitch, voice=voice, staff=staff, grace=grace)
+
+
+def _grace_places(placed: _Placed, staff: np.ndarray) -> np.ndarray:
+    """How many events of grace notes lead from each to its note, itself counted: int32 [N], 0 of others."""
+    places = np.zeros(len(staff), np.int32)
+    graces = np.flatnonzero(placed.is_grace)
+    keys = np.stack([staff[graces], placed.onset[graces]], axis=1)
+    for key in np.unique(keys, axis=0):
+        mine = graces[(keys == key).all(1)]
+        events, event = np.unique(placed.event[mine], return_inverse=True)
+        places[mine] = len(events) - event
+    return places
 
 
 def _without_pedal(onset: np.ndarray, end: np.ndarray) -> np.ndarray:

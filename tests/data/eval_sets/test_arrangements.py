@@ -14,7 +14,7 @@ from mt3x.data.eval_sets.arrangements import (
     draw_excerpt,
 )
 from mt3x.data.synthetic.orchestra import HIGHEST_PITCH, LOWEST_PITCH
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece
 
 BEATS = 96
 
@@ -22,7 +22,7 @@ BEATS = 96
 def part(number, pitches, first_beat=0):
     """A note or chord on each beat: int [B, notes] or [B]."""
     pitches = np.atleast_2d(np.asarray(pitches).T).T
-    notes = np.zeros(pitches.size, SCORE_NOTE_DTYPE)
+    notes = np.zeros(pitches.size, PIECE_NOTE_DTYPE)
     notes["onset_quarters"] = np.repeat(np.arange(len(pitches)), pitches.shape[1]) + first_beat
     notes["duration_quarters"], notes["part"], notes["pitch"] = 1, number, pitches.ravel()
     return notes
@@ -32,7 +32,7 @@ def make_score(name, *parts, tempos=((0, 90),)):
     notes = np.sort(np.concatenate(parts), order=["onset_quarters", "part", "pitch"])
     names = tuple(f"Part {i}" for i in range(len(parts)))
     bars = np.arange(0, BEATS, 4, dtype=np.float32)
-    return Score(name, "Title", "Composer", names, notes, bars, np.array(tempos, np.float32).reshape(-1, 2))
+    return Piece(name, "Title", "Composer", names, notes, bars, np.array(tempos, np.float32).reshape(-1, 2))
 
 
 def make_song(name="song"):

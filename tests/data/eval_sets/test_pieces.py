@@ -26,7 +26,7 @@ from mt3x.data.eval_sets.pieces import (
     shared_music,
     work_keys,
 )
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, load_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, load_scores
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SAMPLED = 32
@@ -37,11 +37,11 @@ MELODY = np.cumsum(rng.choice([-5, -3, -2, -1, 1, 2, 4, 7], 60)) % 24 + 55
 
 
 def make_score(name="lc1", pitches=MELODY, title="Title", composer="Somebody"):
-    notes = np.zeros(len(pitches), SCORE_NOTE_DTYPE)
+    notes = np.zeros(len(pitches), PIECE_NOTE_DTYPE)
     notes["onset_quarters"], notes["duration_quarters"] = np.arange(len(pitches)), 1
     notes["pitch"] = pitches
     bars = np.arange(0, len(pitches), 4, dtype=np.float32)
-    return Score(name, title, composer, ("Voice",), notes, bars, np.zeros((0, 2), np.float32))
+    return Piece(name, title, composer, ("Voice",), notes, bars, np.zeros((0, 2), np.float32))
 
 
 def names(held_out, count=2):
@@ -152,7 +152,7 @@ def test_a_melody_over_another_accompaniment_is_found():
     other["part"] = 1
     score = make_score()
     notes = np.sort(np.concatenate([score.notes, other]), order=["onset_quarters", "part"])
-    arrangement = Score("a", "", "", ("Voice", "Harp"), notes, score.bars, score.tempos)
+    arrangement = Piece("a", "", "", ("Voice", "Harp"), notes, score.bars, score.tempos)
     assert shared_music(score_phrases(arrangement), part_phrases(score.notes)) == 1
 
 

@@ -16,7 +16,7 @@ from mt3x.data.pipeline.augmentation import AugmentationConfig
 from mt3x.data.pipeline.batches import BatchConfig, DrawnBatches, stack
 from mt3x.data.pipeline.sound import note_bank_sound
 from mt3x.data.synthetic.examples import Example, ExampleConfig, open_example_maker
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, save_scores
 from mt3x.music.notes import make_notes
 from mt3x.synthesis.note_banks import NoteBank, save_note_bank
 
@@ -25,10 +25,10 @@ SIZES = BatchConfig(batch_size=2, pool_batches=3, target_lengths=(16, 32, 96), t
 NUM_FRAMES = 31
 
 
-def piece(name: str) -> Score:
-    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], SCORE_NOTE_DTYPE)
+def piece(name: str) -> Piece:
+    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], PIECE_NOTE_DTYPE)
     bars, tempos = np.arange(0, 32, 4, np.float32), np.zeros((0, 2), np.float32)
-    return Score(name, name, "", ("Piano",), notes, bars, tempos)
+    return Piece(name, name, "", ("Piano",), notes, bars, tempos)
 
 
 def a_name(held_out: bool) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mt3x.data.synthetic.examples import ExampleConfig, ExampleMaker, notes_as_written
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes
 from mt3x.music.timegrid import seconds_to_steps
@@ -16,13 +16,13 @@ VIOLIN, VIOLA, PIANO = 40, 41, 0
 CONFIG = ExampleConfig(segment_seconds=1.0, lead_seconds=0.3)
 
 
-def quartet() -> Score:
+def quartet() -> Piece:
     """Four strings that often meet on one pitch."""
     rows = [(i / 2, 0.5, 60 + (7 * i + part * (i % 3)) % 12, part) for i in range(200) for part in range(4)]
-    notes = np.sort(np.array(rows, SCORE_NOTE_DTYPE), order=["onset_quarters", "part", "pitch"])
+    notes = np.sort(np.array(rows, PIECE_NOTE_DTYPE), order=["onset_quarters", "part", "pitch"])
     parts = ("Violin 1", "Violin 2", "Viola", "Violoncello")
     bars, tempos = np.arange(0, 100, 4, np.float32), np.array([[0, 90]], np.float32)
-    return Score("quartet", "Quartet", "", parts, notes, bars, tempos)
+    return Piece("quartet", "Quartet", "", parts, notes, bars, tempos)
 
 
 class Anything:

@@ -5,34 +5,34 @@ import pytest
 
 from mt3x.data.synthetic.orchestra import HIGHEST_PITCH, LOWEST_PITCH
 from mt3x.data.synthetic.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
 
 
-def make_score(rows: list[tuple], part_names: tuple[str, ...], tempo: float = 120.0) -> Score:
+def make_score(rows: list[tuple], part_names: tuple[str, ...], tempo: float = 120.0) -> Piece:
     """A score in 4/4 from (onset, duration, pitch, part) rows."""
-    notes = np.sort(np.array(rows, SCORE_NOTE_DTYPE), order=["onset_quarters", "part", "pitch"])
+    notes = np.sort(np.array(rows, PIECE_NOTE_DTYPE), order=["onset_quarters", "part", "pitch"])
     bars = np.arange(0, int(notes["onset_quarters"].max()) + 1, 4).astype(np.float32)
     tempos = np.array([[0, tempo]], np.float32)
-    return Score("piece", "Piece", "", part_names, notes, bars, tempos)
+    return Piece("piece", "Piece", "", part_names, notes, bars, tempos)
 
 
-def song() -> Score:
+def song() -> Piece:
     voice = [(i, 1, 60 + 7 * i % 12, 0) for i in range(64)]
     piano = [(i / 2, 0.5, 48 + i % 5 + third, 1) for i in range(128) for third in (0, 4, 7)]
     return make_score(voice + piano, ("Voice", "Piano"))
 
 
-def quartet() -> Score:
+def quartet() -> Piece:
     rows = [(i, 1, 76 - 10 * part + i % 6, part) for i in range(96) for part in range(4)]
     return make_score(rows, ("Violin 1", "Violin 2", "Viola", "Violoncello"))
 
 
-def metronome(pitch: int = 60) -> Score:
+def metronome(pitch: int = 60) -> Piece:
     return make_score([(i, 0.5, pitch, 0) for i in range(200)], ("Voice",))
 
 
-def draw_many(scores: list[Score], count: int = 200, seconds: float = 3.0, **settings) -> list[np.ndarray]:
+def draw_many(scores: list[Piece], count: int = 200, seconds: float = 3.0, **settings) -> list[np.ndarray]:
     rng = np.random.default_rng(12)
     return [draw_excerpt(scores, rng, seconds, PerformanceSettings(**settings)) for _ in range(count)]
 

@@ -9,7 +9,7 @@ from mt3x.data.synthetic.bands import BandMusic, save_bands
 from mt3x.data.synthetic.grooves import GROOVE_NOTE_DTYPE, Groove
 from mt3x.data.synthetic.played_examples import PlayedConfig, PlayedExamples, open_played_examples
 from mt3x.data.synthetic.players import Orchestra
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, is_held_out, save_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, save_scores
 from mt3x.synthesis.sampled.instruments import save_samples
 from tests.synthesis.sampled.sine_library import RATE, Recorded, make_library
 
@@ -43,9 +43,9 @@ class Watched(Orchestra):
 
 
 def score(name="piece"):
-    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], SCORE_NOTE_DTYPE)
+    notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], PIECE_NOTE_DTYPE)
     bars, tempos = np.arange(0, 32, 4, np.float32), np.zeros((0, 2), np.float32)
-    return Score(name, name, "", ("Piano",), notes, bars, tempos)
+    return Piece(name, name, "", ("Piano",), notes, bars, tempos)
 
 
 def bands():

@@ -8,11 +8,11 @@ import pytest
 
 from mt3x.data.synthetic.scores import (
     GRACE_QUARTERS,
-    SCORE_NOTE_DTYPE,
+    PIECE_NOTE_DTYPE,
     is_held_out,
     load_scores,
     pack_scores,
-    read_score,
+    read_piece,
     score_name,
 )
 
@@ -75,10 +75,10 @@ def test_a_hand_worked_song_gives_its_notes_bars_and_tempos(tmp_path: Path) -> N
         "<forward><duration>8</duration></forward>" + note("G4", 8),
         note("C3", 16),
     ]
-    score = read_score(write_mxl(tmp_path / "my.song.mxl", score_xml([voice, piano])))
+    score = read_piece(write_mxl(tmp_path / "my.song.mxl", score_xml([voice, piano])))
     assert (score.name, score.title, score.composer) == ("my.song", "A Song", "A. Nonymous")
     assert score.part_names == ("Voice", "Piano")
-    assert score.notes.dtype == SCORE_NOTE_DTYPE
+    assert score.notes.dtype == PIECE_NOTE_DTYPE
     assert rows(score.notes) == [
         (0.0, 1.0, 72, 0),
         (0.0, 4.0, 48, 1),
@@ -97,25 +97,25 @@ def test_a_plain_file_reads_like_a_compressed_one(tmp_path: Path) -> None:
     plain = tmp_path / "piece.musicxml"
     plain.write_text(xml)
     packed = write_mxl(tmp_path / "piece.mxl", xml)
-    assert rows(read_score(plain).notes) == rows(read_score(packed).notes) == [(0.0, 1.0, 69, 0)]
+    assert rows(read_piece(plain).notes) == rows(read_piece(packed).notes) == [(0.0, 1.0, 69, 0)]
 
 
 def test_tied_notes_are_one_note_across_bars(tmp_path: Path) -> None:
     begin, both, stop = '<tie type="start"/>', '<tie type="stop"/><tie type="start"/>', '<tie type="stop"/>'
     measures = [note("C4", 16, begin), note("C4", 16, both), note("C4", 4, stop) + note("C4", 12)]
-    score = read_score(write_mxl(tmp_path / "ties.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "ties.mxl", score_xml([measures])))
     assert rows(score.notes) == [(0.0, 9.0, 60, 0), (9.0, 3.0, 60, 0)]
 
 
 def test_a_tie_that_has_no_beginning_is_a_note(tmp_path: Path) -> None:
     measures = [note("C4", 4) + note("D4", 4, '<tie type="stop"/>')]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert rows(score.notes) == [(0.0, 1.0, 60, 0), (1.0, 1.0, 62, 0)]
 
 
 def test_grace_notes_come_just_before_their_main_note(tmp_path: Path) -> None:
     measures = [grace("B4") + note("C5", 4) + grace("D5") + grace("E5") + note("F5", 4)]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert rows(score.notes) == [
         (0.0, 1.0, 72, 0),  # the grace note before it would begin before the score
         (1.0 - 2 * GRACE_QUARTERS, GRACE_QUARTERS, 74, 0),
@@ -127,7 +127,7 @@ def test_grace_notes_come_just_before_their_main_note(tmp_path: Path) -> None:
 def test_a_chord_of_grace_notes_is_struck_together(tmp_path: Path) -> None:
     chord = "<note><grace/><chord/><pitch><step>G</step><octave>4</octave></pitch></note>"
     measures = [rest(4) + grace("E4") + chord + note("C5", 4)]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert score.notes["onset_quarters"].tolist() == [0.875, 0.875, 1.0]
     assert score.notes["pitch"].tolist() == [64, 67, 72]
 
@@ -135,27 +135,27 @@ def test_a_chord_of_grace_notes_is_struck_together(tmp_path: Path) -> None:
 def test_transposing_instruments_sound_as_they_sound(tmp_path: Path) -> None:
     b_flat = "<attributes><transpose><chromatic>-2</chromatic><octave-change>-1</octave-change></transpose>"
     measures = [b_flat + "</attributes>" + note("C5", 4)]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert score.notes["pitch"].tolist() == [58]
 
 
 def test_cue_unpitched_and_unplayable_notes_are_left_out(tmp_path: Path) -> None:
     unpitched = "<note><unpitched/><duration>4</duration></note>"
     measures = [note("C4", 4) + note("D4", 4, "<cue/>") + unpitched + note("B9", 4, "") + note("E4", 4)]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert rows(score.notes) == [(0.0, 1.0, 60, 0), (4.0, 1.0, 64, 0)]
 
 
 def test_two_voices_on_one_pitch_are_its_longer_note(tmp_path: Path) -> None:
     measures = [note("C4", 4) + "<backup><duration>4</duration></backup>" + note("C4", 16)]
-    score = read_score(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
+    score = read_piece(write_mxl(tmp_path / "piece.mxl", score_xml([measures])))
     assert rows(score.notes) == [(0.0, 4.0, 60, 0)]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "can't be read as MusicXML"),
+        (None, "is no file"),
         (b"", "can't be read as MusicXML"),
         (b"RIFF, not XML", "can't be read as MusicXML"),
         (b"<score-timewise/>", "export it as partwise"),
@@ -170,7 +170,7 @@ def test_a_file_that_is_no_score_is_named(tmp_path: Path, content: bytes | None,
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
-        read_score(path)
+        read_piece(path)
     assert "bad.musicxml" in str(caught.value)
 
 
@@ -178,7 +178,7 @@ def test_a_compressed_file_without_a_container_is_refused(tmp_path: Path) -> Non
     with zipfile.ZipFile(tmp_path / "odd.mxl", "w") as archive:
         archive.writestr("readme.txt", "no score here")
     with pytest.raises(ValueError, match=r"odd\.mxl can't be read"):
-        read_score(tmp_path / "odd.mxl")
+        read_piece(tmp_path / "odd.mxl")
 
 
 def test_packed_scores_come_back_and_failures_are_listed(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_packed_scores_come_back_and_failures_are_listed(tmp_path: Path) -> None
     assert report.bytes == (tmp_path / "packed.npz").stat().st_size
     assert [name for name, _ in report.failures] == ["missing"]
     for packed, path in zip(load_scores(tmp_path / "packed.npz"), (songs[0], songs[2]), strict=True):
-        score = read_score(path)
+        score = read_piece(path)
         assert (packed.name, packed.title, packed.composer) == (score.name, score.title, score.composer)
         assert packed.part_names == score.part_names
         for field in ("notes", "bars", "tempos"):

@@ -15,7 +15,7 @@ from mt3x.data.pipeline.batches import BatchConfig
 from mt3x.data.synthetic.bands import pack_bands
 from mt3x.data.synthetic.examples import ExampleConfig
 from mt3x.data.synthetic.played_examples import PlayedConfig
-from mt3x.data.synthetic.scores import SCORE_NOTE_DTYPE, Score, save_scores
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, save_scores
 from mt3x.synthesis.sampled.instruments import save_samples
 from mt3x.synthesis.soundfonts import SynthesisError
 from mt3x.training.sources import synthetic
@@ -88,9 +88,9 @@ def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("played")
     pieces = []
     for number in range(4):
-        notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], SCORE_NOTE_DTYPE)
+        notes = np.array([(i / 2, 0.5, 60 + i % 12, 0) for i in range(64)], PIECE_NOTE_DTYPE)
         bars, tempos = np.arange(0, 32, 4, np.float32), np.zeros((0, 2), np.float32)
-        pieces.append(Score(f"piece {number}", "", "", ("Piano",), notes, bars, tempos))
+        pieces.append(Piece(f"piece {number}", "", "", ("Piano",), notes, bars, tempos))
     save_scores(pieces, folder / "scores.npz")
     pack_bands(write_grooves(folder / "grooves"), write_sheets(folder / "sheets"), folder / "bands.npz")
     recorded = [Recorded("grand", 0, pitch) for pitch in range(24, 108, 8)]
