@@ -103,6 +103,27 @@ def test_no_modules_import_each_other_in_a_circle():
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
+SCORE_WINGS = {"": 0, "rhythm": 1, "graphs": 1, "spelling": 2, "notation": 3, "io": 4}
+"""The wings of score/ from the lowest; "" is what lies in the room itself, as score.py."""
+
+SCORE_SOURCES = [path for path in SOURCES if path.is_relative_to(ROOT / "mt3x/score")]
+
+
+def wing_of(module: str) -> str:
+    """The wing of a module of score/: `mt3x.score.io.musicxml` -> `io`, `mt3x.score.score` -> ``."""
+    wing, _, file = module.removeprefix("mt3x.score.").partition(".")
+    return wing if file else ""
+
+
+@pytest.mark.parametrize("path", SCORE_SOURCES, ids=lambda path: str(path.relative_to(ROOT / "mt3x/score")))
+def test_wings_of_the_score_room_import_only_from_lower_wings(path):
+    parts = path.relative_to(ROOT / "mt3x/score").parts
+    wing = parts[0] if len(parts) > 1 else ""
+    for module in imported_sources(path):
+        if module.startswith("mt3x.score.") and (other := wing_of(module)) != wing:
+            assert SCORE_WINGS[other] < SCORE_WINGS[wing], f"{wing or 'score'}/ imports {module}"
+
+
 def test_files_and_folders_keep_their_size():
     long = {str(path.relative_to(ROOT)) for path in SOURCES if len(path.read_text().splitlines()) > 400}
     folders = [path.parent for path in SOURCES]
