@@ -13,8 +13,8 @@ from typing import Any
 
 from mt3x.apps.console.progress import Progress, clock
 from mt3x.data.datasets import READERS
+from mt3x.score.io.musicxml_files import SUFFIXES
 
-SUFFIXES = (".mxl", ".musicxml", ".xml")
 MOST_ROWS = 100
 """Of problems on the terminal; the manifest holds all."""
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from mt3x.apps.console.progress import Progress
-from mt3x.apps.prepare import SUFFIXES
 from mt3x.data.eval_sets.sets import DEFAULT_SEED, DEFAULT_SOUNDFONTS, SETS
+from mt3x.score.io.musicxml_files import SUFFIXES
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -53,8 +53,8 @@ def make_score_notes(
     >>> make_score_notes([4, 0], 4, [60, 64])["pitch"].tolist()
     [64, 60]
     """
-    grace = np.equal(duration_div, 0) if grace is None else grace
-    columns = np.broadcast_arrays(onset_div, duration_div, pitch, step, alter, octave, voice, staff, grace)
+    places = np.equal(duration_div, 0) if grace is None else np.asarray(grace)
+    columns = np.broadcast_arrays(onset_div, duration_div, pitch, step, alter, octave, voice, staff, places)
     notes = np.zeros(np.atleast_1d(columns[0]).shape, SCORE_NOTE_DTYPE)
     for name, column in zip(SCORE_NOTE_DTYPE.names or (), columns, strict=True):
         notes[name] = column

@@ -18,10 +18,10 @@ import numpy as np
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Report, Stem
 from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores, read_piece, score_name
 from mt3x.music.instruments import DRUMS_NAME, program_name
+from mt3x.score.io.musicxml_files import SUFFIXES
 from mt3x.synthesis.soundfonts import SynthesisError, Synthesizer, find_soundfont
 
 SPLITS = ("train", "validation", "test")
-SUFFIXES = (".mxl", ".musicxml", ".xml")
 VALIDATION_ONE_IN = 20
 
 

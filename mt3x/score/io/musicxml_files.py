@@ -150,14 +150,14 @@ def elements_in_time(part: Element, divs_per_quarter: int) -> Iterator[TimedElem
 
     A further note of a chord is where its first note is, a chord symbol where its offset moves it.
     """
-    scale: int | Fraction = divs_per_quarter
+    scale = divs_per_quarter
     for number, measure in enumerate(part.iterfind("measure")):
         now = first_of_chord = 0
         for element in measure:
             tag, duration = element.tag, 0
             if tag == "attributes":
                 divisions = element.findtext("divisions")
-                scale = scale if divisions is None else divs_per_quarter / Fraction(divisions)
+                scale = scale if divisions is None else int(divs_per_quarter / Fraction(divisions))
             elif tag in ("note", "backup", "forward"):
                 text = element.findtext("duration")
                 if text is not None and element.find("grace") is None:
@@ -175,8 +175,8 @@ def elements_in_time(part: Element, divs_per_quarter: int) -> Iterator[TimedElem
                 now += duration
 
 
-def _whole(text: str, scale: int | Fraction) -> int:
-    return int(text) * int(scale) if text.isdecimal() else round(Fraction(text) * scale)
+def _whole(text: str, scale: int) -> int:
+    return int(text) * scale if text.isdecimal() else round(Fraction(text) * scale)
 
 
 class TimedScore(NamedTuple):

@@ -15,6 +15,7 @@ which reads kern and MEI for us (`partitura_reading`), fails on chords of unpitc
 durations that are not whole; it leaves out transpositions, drums, ties by voice and some tempos.
 """
 
+import functools
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -186,8 +187,7 @@ class _Reading:
         if not 0 <= name[0] <= 127:
             return
         voice, staff = (_counted(element.findtext(tag)) for tag in ("voice", "staff"))
-        ties = {tie.get("type") for tie in element.iterfind("tie")}
-        row = _Row([onset, duration, *name, voice, staff, 0], ties)
+        row = _Row([onset, duration, *name, voice, staff, 0], element.findall("tie"))
         rows.append(row)
         if is_grace:
             places = self._graces[voice, onset]
@@ -200,9 +200,10 @@ class _Reading:
 class _Row:
     """A note as it is written: the fields of `SCORE_NOTE_DTYPE` and how it is tied."""
 
-    def __init__(self, fields: list[Any], ties: set[str | None]) -> None:
+    def __init__(self, fields: list[Any], ties: list[Element]) -> None:
         self.fields = fields
-        self.goes_on, self.is_begun = "start" in ties, "stop" in ties
+        types = [tie.get("type") for tie in ties]
+        self.goes_on, self.is_begun = "start" in types, "stop" in types
 
 
 def _join_ties(rows: Iterable[_Row]) -> list[list[Any]]:
@@ -235,15 +236,22 @@ def _transposition(element: Element) -> Transposition:
 
 def _sounding(pitch: Element, transposition: Transposition) -> tuple[int, str, int, int]:
     """Pitch, step, alteration and octave of a written note as it sounds."""
-    step, octave = (pitch.findtext("step") or "").strip(), int(pitch.findtext("octave") or 0)
-    place = place_of(step, octave)
-    sounding = pitch_at(place) + round(float(pitch.findtext("alter") or 0)) - transposition.chromatic
+    step, alter, octave = (pitch.findtext(tag) or "" for tag in ("step", "alter", "octave"))
+    return _sounding_name(step, alter, octave, transposition)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sounding_name(
+    step: str, alter: str, octave: str, transposition: Transposition
+) -> tuple[int, str, int, int]:
+    place = place_of(step.strip(), int(octave or 0))
+    sounding = pitch_at(place) + round(float(alter or 0)) - transposition.chromatic
     return sounding, *name_at(place - transposition.diatonic, sounding)
 
 
 def _counted(text: str | None) -> int:
     """A voice or staff, counted from 1; 1 where none is named by a number."""
-    return max(int(text), 1) if text and text.strip().isdecimal() else 1
+    return max(int(text), 1) if text and text.isdecimal() else 1
 
 
 def _name_and_program(element: Element | None) -> tuple[str, int]:

@@ -7,6 +7,7 @@ are left out.
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -71,20 +72,24 @@ def _to_score(loaded: list[Any], is_spelled: bool) -> Score:
     last_end = int((notes["onset_div"] + notes["duration_div"]).max())
     edges = [*starts, max(last_end, starts[-1] + 1, *(end for _, end in bars))]
 
-    def changes(kind: Any, value: Callable[[Any], Any]) -> dict[int, Any]:
-        found = {to_div(item.start.t): value(item) for item in first.iter_all(kind)}
+    def at_measures(kind: Any) -> dict[int, Any]:
+        found = {to_div(item.start.t): item for item in first.iter_all(kind)}
         return {onset: found[onset] for onset in sorted(found) if onset in starts}
 
-    times = changes(partitura.score.TimeSignature, lambda time: (int(time.beats), int(time.beat_type)))
-    keys = changes(partitura.score.KeySignature, lambda key: int(key.fifths or 0))
-    tempos = changes(partitura.score.Tempo, _quarters_per_minute)
+    times = {0: (0, 4, 4)}
+    for onset, time in at_measures(partitura.score.TimeSignature).items():
+        times[onset] = (onset, int(time.beats), int(time.beat_type))
+    keys = at_measures(partitura.score.KeySignature)
+    tempos = {
+        to_div(tempo.start.t): _quarters_per_minute(tempo) for tempo in first.iter_all(partitura.score.Tempo)
+    }
     return Score(
         divs,
         parts,
         np.array(list(pairwise(edges)), np.int64),
-        tuple((onset, *metre) for onset, metre in ({0: (4, 4)} | times).items()),
-        tuple(keys.items()),
-        tuple(tempos.items()),
+        tuple(times.values()),
+        tuple((onset, int(key.fifths or 0)) for onset, key in keys.items()),
+        tuple((onset, tempo) for onset, tempo in sorted(tempos.items()) if onset < edges[-1] and tempo > 0),
     )
 
 
@@ -112,19 +117,14 @@ def _clock(part: Any, divs_per_quarter: int) -> Callable[[int], int]:
 
 
 def _notes(part: Any, to_div: Callable[[int], int], is_spelled: bool) -> np.ndarray:
-    """`SCORE_NOTE_DTYPE` [N], tied notes as one."""
+    """`SCORE_NOTE_DTYPE` [N], tied notes as one; grace notes of a voice one after another."""
     rows = []
-    for note in part.notes_tied:
+    graces: Counter[tuple[int, int]] = Counter()
+    for note in reversed(part.notes_tied):
         onset, end = to_div(note.start.t), to_div(note.start.t + note.duration_tied)
         name = (note.step, note.alter or 0, note.octave) if is_spelled else ("", 0, 0)
-        place = _grace_place(note) if end == onset else 0
-        rows.append((onset, end - onset, note.midi_pitch, *name, note.voice or 1, note.staff or 1, place))
+        voice = note.voice or 1
+        graces[voice, onset] += end == onset
+        place = graces[voice, onset] if end == onset else 0
+        rows.append((onset, end - onset, note.midi_pitch, *name, voice, note.staff or 1, place))
     return sort_score_notes(np.array(rows, SCORE_NOTE_DTYPE))
-
-
-def _grace_place(note: Any) -> int:
-    """How many grace notes lead from this one to its note, itself counted."""
-    place = 1
-    while getattr(note, "grace_next", None) is not None and place < 64:
-        note, place = note.grace_next, place + 1
-    return place

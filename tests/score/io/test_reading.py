@@ -51,6 +51,26 @@ def test_kern_and_mei_hold_the_same_notes(suffix):
     assert score.measures.tolist() == [[0, 4 * divs]]
 
 
+def test_kern_gives_measures_signatures_and_grace_notes(tmp_path):
+    path = tmp_path / "a.krn"
+    path.write_text("**kern\n*M2/4\n*k[b-]\n=1\n4c\n8qd\n8qe\n4f\n=2\n[2g\n=3\n4g]\n4r\n==\n*-\n")
+    score = read_score(path)
+    divs = score.divs_per_quarter
+    assert (score.measures // divs).tolist() == [[0, 2], [2, 4], [4, 6]]
+    assert (score.time_signatures, score.key_signatures) == (((0, 2, 4),), ((0, -1),))
+    notes = score.parts[0].notes
+    assert (notes["onset_div"] // divs).tolist() == [0, 1, 1, 1, 2]
+    assert (notes["duration_div"] // divs).tolist() == [1, 0, 0, 1, 3]
+    assert "".join(notes["step"]) == "CDEFG"
+    assert notes["grace"].tolist() == [0, 2, 1, 0, 0]
+
+
+def test_kern_of_rests_alone_is_an_error(tmp_path):
+    (tmp_path / "a.krn").write_text("**kern\n*M2/4\n=1\n2r\n==\n*-\n")
+    with pytest.raises(ValueError, match="a.krn can't be read: .*it has no notes"):
+        read_score(tmp_path / "a.krn")
+
+
 def test_midi_is_read_from_a_path_or_an_address_and_not_spelled():
     path = example(".mid")
     by_path = load_midi_to_graph(path)
