@@ -58,6 +58,8 @@ def test_scores_are_compared_by_value():
         {"divs_per_quarter": 8},
         {"parts": ()},
         {"parts": (a_part(notes=changed("voice", 2)),)},
+        {"title": "A Song"},
+        {"composer": "C. Schumann"},
         {"parts": (a_part(name="Harp"),)},
         {"measures": np.array([[0, 20], [20, 36]]), "key_signatures": ()},
         {"time_signatures": ((0, 4, 4),)},
@@ -88,6 +90,8 @@ def test_drums_have_no_spelling():
         ("octave", 5, "sounds as the pitch"),
         ("voice", 0, "voice is 1 or more"),
         ("staff", 0, "staff is 1 or more"),
+        ("grace", 1, "grace is 1 or more where the duration is 0, and 0 elsewhere"),
+        ("duration_div", 0, "grace is 1 or more where the duration is 0, and 0 elsewhere"),
     ],
 )
 def test_an_unsound_note_is_named(name, value, message):

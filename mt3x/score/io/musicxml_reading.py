@@ -147,10 +147,9 @@ class _Reading:
         transpose = element.find("transpose")
         if transpose is not None:
             self._transposition = _transposition(transpose)
-        following = bisect_left(self._starts, onset)
-        if following + 1 >= len(self._starts):
+        start = self._starts[bisect_left(self._starts, onset)]
+        if start == self._starts[-1]:
             return
-        start = self._starts[following]
         fifths = element.findtext("key/fifths")
         if fifths is not None:
             sounding = int(fifths) - self._transposition.fifths

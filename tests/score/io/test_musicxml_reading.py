@@ -253,6 +253,7 @@ def test_a_key_inside_a_measure_holds_from_the_next_one_on():
     key = "<attributes><key><fifths>{0}</fifths><mode>dorian</mode></key></attributes>"
     whole = read_parts([note("C4", 2) + key.format(3) + note("D4", 2), note("E4", 4) + key.format(-2)])
     assert whole.key_signatures == ((4, 3),)
+    assert read_parts([note("C4", 4), key.format(1)]).key_signatures == ()  # the second measure lasts nothing
 
 
 def test_written_pitches_and_keys_are_read_as_they_sound():

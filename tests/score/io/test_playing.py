@@ -45,6 +45,13 @@ def test_grace_notes_come_before_and_never_before_the_start():
     assert sorted(notes["end"].tolist()) == pytest.approx([GRACE_SECONDS, 1.0, 1.0, 2.0])
 
 
+def test_grace_notes_are_played_one_after_another_and_chords_of_them_together():
+    notes = played_notes(score(part(voice("r:1 D5:0 B4+E4:0 C5:1")), tempo=60.0))
+    first, second = 1 - 2 * GRACE_SECONDS, 1 - GRACE_SECONDS
+    assert notes["start"].tolist() == pytest.approx([first, second, second, 1.0])
+    assert notes["pitch"].tolist() == [74, 64, 71, 72]
+
+
 def test_parts_keep_their_instruments():
     notes = played_notes(score(part(voice("C4:1"), program=40), part(voice("38:1"), is_drum=True)))
     assert notes[["pitch", "program", "is_drum"]].tolist() == [(60, 40, False), (38, 0, True)]

@@ -96,6 +96,15 @@ def test_a_short_note_before_a_beat_is_a_grace_note():
     assert written["onset_div"].tolist() == [0, 24, 24, 48]
 
 
+def test_grace_notes_keep_the_order_in_which_they_were_played():
+    onset, end = [1.0, 1.36, 1.36, 1.43, 1.5, 2.0], [1.3, 1.43, 1.43, 1.5, 1.95, 2.5]
+    notes = make_notes(onset, end, [72, 79, 83, 76, 74, 72], program=FLUTE)
+    written = quantise(notes, regular_beats(4)).parts[0].notes
+    graces = written[written["duration_div"] == 0]
+    assert graces[["onset_div", "pitch", "grace"]].tolist() == [(24, 76, 1), (24, 79, 2), (24, 83, 2)]
+    assert not written["grace"][written["duration_div"] > 0].any()
+
+
 def test_a_measure_of_another_length_changes_the_time_signature():
     beats = Beats(1 + np.arange(11) * 0.5, np.isin(np.arange(11), [0, 4, 6, 10]), 4)
     score = quantise(play(line(*[1] * 10), 120), beats)
