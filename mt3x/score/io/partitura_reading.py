@@ -1,8 +1,7 @@
-"""Kern, MEI and the grids of MIDI files -> scores, by partitura.
+"""Kern and MEI -> scores, by partitura.
 
 These stay with a library's parsers, which are well kept and large; MusicXML, of which scores for training are
-made, has a reader of our own (`musicxml_reading`, which says why). Notes of MIDI files are not spelled. Drums
-are left out.
+made, has a reader of our own (`musicxml_reading`, which says why). Drums are left out.
 """
 
 import math
@@ -21,12 +20,10 @@ from mt3x.score.io.partitura_import import import_partitura
 from mt3x.score.score import SCORE_NOTE_DTYPE, Part, Score, sort_score_notes
 
 _LOADERS = {
-    **dict.fromkeys((".mid", ".midi"), "load_score_midi"),
     **dict.fromkeys((".krn", ".kern"), "load_kern"),
     ".mei": "load_mei",
 }
 SUFFIXES = tuple(_LOADERS)
-MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def score_of_file(path: Path, name: str) -> Score:
@@ -40,24 +37,23 @@ def score_of_file(path: Path, name: str) -> Score:
       ImportError: partitura is not installed; the message names the extra that brings it.
     """
     partitura = import_partitura()
-    suffix = path.suffix.lower()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it passes over in a file
-            loaded = getattr(partitura, _LOADERS[suffix])(str(path))
-            return _to_score(loaded.parts, is_spelled=suffix not in MIDI_SUFFIXES)
+            loaded = getattr(partitura, _LOADERS[path.suffix.lower()])(str(path))
+            return _to_score(loaded.parts)
     except Exception as error:  # partitura raises whatever a broken file makes its code do
         raise ValueError(f"{name} can't be read: {type(error).__name__}: {error}") from error
 
 
-def _to_score(loaded: list[Any], is_spelled: bool) -> Score:
+def _to_score(loaded: list[Any]) -> Score:
     partitura = import_partitura()
     divs = math.lcm(1, *(int(q) for part in loaded for q in part.quarter_durations()[:, 1]))
     if divs > MAX_DIVS_PER_QUARTER:
         raise ValueError(f"it needs {divs} divs per quarter in common, more than {MAX_DIVS_PER_QUARTER}")
     clocks = [_clock(part, divs) for part in loaded]
     parts = tuple(
-        Part(part.part_name or "", _program(part), False, _notes(part, to_div, is_spelled))
+        Part(part.part_name or "", _program(part), False, _notes(part, to_div))
         for part, to_div in zip(loaded, clocks, strict=True)
     )
     if not any(len(part.notes) for part in parts):
@@ -116,13 +112,13 @@ def _clock(part: Any, divs_per_quarter: int) -> Callable[[int], int]:
     return to_div
 
 
-def _notes(part: Any, to_div: Callable[[int], int], is_spelled: bool) -> np.ndarray:
+def _notes(part: Any, to_div: Callable[[int], int]) -> np.ndarray:
     """`SCORE_NOTE_DTYPE` [N], tied notes as one; grace notes of a voice one after another."""
     rows = []
     graces: Counter[tuple[int, int]] = Counter()
     for note in reversed(part.notes_tied):
         onset, end = to_div(note.start.t), to_div(note.start.t + note.duration_tied)
-        name = (note.step, note.alter or 0, note.octave) if is_spelled else ("", 0, 0)
+        name = (note.step, note.alter or 0, note.octave)
         voice = note.voice or 1
         graces[voice, onset] += end == onset
         place = graces[voice, onset] if end == onset else 0

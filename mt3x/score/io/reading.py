@@ -6,16 +6,17 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from mt3x.music.midi import MIDI_SUFFIXES, read_midi_content
 from mt3x.score.graphs.graph import ScoreGraph
 from mt3x.score.graphs.note_arrays import notes_of_score
 from mt3x.score.io import musicxml_files, partitura_reading
 from mt3x.score.io.abc_reading import abc_as_musicxml
+from mt3x.score.io.midi_reading import score_of_midi
 from mt3x.score.io.musicxml_reading import score_of_musicxml
-from mt3x.score.io.partitura_reading import MIDI_SUFFIXES
 from mt3x.score.score import Score
 
 ABC_SUFFIXES = (".abc",)
-SUFFIXES = (*musicxml_files.SUFFIXES, *partitura_reading.SUFFIXES, *ABC_SUFFIXES)
+SUFFIXES = (*musicxml_files.SUFFIXES, *MIDI_SUFFIXES, *partitura_reading.SUFFIXES, *ABC_SUFFIXES)
 MAX_DOWNLOAD_BYTES = 50_000_000
 DOWNLOAD_SECONDS = 30.0
 
@@ -27,16 +28,15 @@ class MissingScoreError(FileNotFoundError, ValueError):
 def read_score(path: str | os.PathLike[str]) -> Score:
     """The score in a file: a path, or an address that starts with http:, https: or file:.
 
-    By the end of the name: .musicxml, .xml, .mxl; .mid, .midi; .krn, .kern; .mei; .abc (one tune). Of a MIDI
-    file this is the grid that it has, its notes not spelled: for one that was played, see
-    `mt3x.score.notation.writing.notate`.
+    By the end of the name: .musicxml, .xml, .mxl; `MIDI_SUFFIXES`; .krn, .kern; .mei; .abc (one tune). Of a
+    MIDI file this is the grid that it has, its notes not spelled (`mt3x.score.io.midi_reading`).
 
     Raises:
       MissingScoreError: no such file.
       ValueError: another ending; a file that can't be read or, but for MusicXML, is without notes; a download
         of more than `MAX_DOWNLOAD_BYTES`; several tunes.
       OSError: a download failed or took too long.
-      ImportError: for kern, MEI and MIDI partitura, for ABC music21, is not installed.
+      ImportError: for kern and MEI partitura, for ABC music21, is not installed.
     """
     suffix, name = _suffix(path), os.fspath(path)
     if suffix not in SUFFIXES:
@@ -57,7 +57,7 @@ def load_midi_to_graph(
       ValueError: not the name of a MIDI file, and what `read_score` raises.
     """
     if _suffix(path) not in MIDI_SUFFIXES:
-        raise ValueError(f"{path} is no MIDI file by its name; it must end in .mid or .midi")
+        raise ValueError(f"{path} is no MIDI file by its name; it must end in {', '.join(MIDI_SUFFIXES)}")
     return notes_of_score(read_score(path)).graph(add_beats, add_measures)
 
 
@@ -69,7 +69,16 @@ def _score_of(content: bytes, suffix: str, name: str) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / f"score{suffix}"
         local.write_bytes(content)
+        if suffix in MIDI_SUFFIXES:
+            return _score_of_midi(local, name)
         return partitura_reading.score_of_file(local, name)
+
+
+def _score_of_midi(path: Path, name: str) -> Score:
+    try:
+        return score_of_midi(read_midi_content(path, apply_sustain=False))
+    except ValueError as error:
+        raise ValueError(f"{name} can't be read: {error}") from error
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:

@@ -11,6 +11,7 @@ import mt3x.score.io.reading
 from mt3x.score.graphs.note_arrays import notes_of_score
 from mt3x.score.io.partitura_import import import_partitura
 from mt3x.score.io.reading import load_midi_to_graph, read_score
+from tests.music.smf.smf_bytes import END, midi_file, note
 from tests.score.graphs.graph_goldens import read_golden
 
 TUNE = """X:1
@@ -79,6 +80,45 @@ def test_midi_is_read_from_a_path_or_an_address_and_not_spelled():
     assert by_path.metadata()[0] == ["note"] and not by_path.labels
     assert by_address.metadata()[0] == ["note", "measure", "beat"]
     np.testing.assert_array_equal(by_path.features["note"], by_address.features["note"])
+
+
+def test_midi_has_a_grid_of_its_own(tmp_path):
+    conductor = "00 ff580403021808 00 ff5902fd00 8b20 ff580402031808" + END  # 3/4, after 1,440 ticks 2/8
+    voices = note(60) + note(62, channel=3) + "8360" + note(64)[2:] + "00 90 415a 00 80 4100" + END
+    horn = "00 ff59020100" + note(67) + "00 99245a 892400" + END
+    path = tmp_path / "a.kar"
+    path.write_bytes(midi_file(conductor, voices, horn, num_tracks=9))
+    score = notes_of_score(read_score(path))
+    names = ["onset_div", "duration_div", "pitch", "part", "voice", "ks_fifths", "ts_beats", "ts_beat_type"]
+    assert score.note_array[names].tolist() == [
+        (0, 480, 60, 0, 1, -3, 3, 4),
+        (0, 480, 67, 1, 1, -3, 3, 4),  # of the horn's own key a score knows nothing
+        (480, 480, 62, 0, 2, -3, 3, 4),
+        (1440, 480, 64, 0, 1, -3, 2, 8),
+    ]
+    assert score.note_array["onset_beat"].tolist() == [0, 0, 1, 3]
+    assert score.note_array["duration_beat"].tolist() == [1, 1, 1, 2]
+    assert set(score.note_array["divs_pq"]) == {480} and not (score.note_array["step"] != "").any()
+    assert score.measures.tolist() == [[0, 1440], [1440, 1920]]
+
+
+def test_midi_without_signatures_is_in_common_time(tmp_path):
+    path = tmp_path / "a.mid"
+    path.write_bytes(midi_file("8740" + note(60)[2:] + note(62) + note(64) + END))
+    score = notes_of_score(read_score(path))
+    assert score.note_array["onset_beat"].tolist() == [2, 3, 4]
+    assert score.measures.tolist() == [[0, 1920], [1920, 2400]]
+
+
+def test_midi_that_is_no_score_is_an_error(tmp_path):
+    path = tmp_path / "a.mid"
+    for content, reason in (
+        (midi_file(note(36, channel=9) + END), "a.mid can't be read: it has no pitched notes"),
+        (midi_file("8fffffff7f" + note(60)[2:] + END), "it has 2236963 measures of 4/4, more than 1000000"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=reason):
+            read_score(path)
 
 
 def test_abc_gives_a_spelled_tune_with_a_pickup(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.score.rhythm.beats import Beats, track_beats
-from mt3x.score.rhythm.quantise import quantise
+from mt3x.score.rhythm.quantise import _grace_places, _Placed, quantise
 from mt3x.score.score import make_score_notes
 from tests.score.performances import jig, play, scale, waltz
 
@@ -97,12 +97,11 @@ def test_a_short_note_before_a_beat_is_a_grace_note():
 
 
 def test_grace_notes_keep_the_order_in_which_they_were_played():
-    onset, end = [1.0, 1.36, 1.36, 1.43, 1.5, 2.0], [1.3, 1.43, 1.43, 1.5, 1.95, 2.5]
-    notes = make_notes(onset, end, [72, 79, 83, 76, 74, 72], program=FLUTE)
-    written = quantise(notes, regular_beats(4)).parts[0].notes
-    graces = written[written["duration_div"] == 0]
-    assert graces[["onset_div", "pitch", "grace"]].tolist() == [(24, 76, 1), (24, 79, 2), (24, 83, 2)]
-    assert not written["grace"][written["duration_div"] > 0].any()
+    notes = make_notes([1.4, 1.4, 1.45, 1.5, 1.9, 2.0], 3.0, [79, 83, 76, 74, 60, 72])
+    onset, is_grace = np.array([24, 24, 24, 24, 48, 48]), np.array([True, True, True, False, True, False])
+    placed = _Placed(notes, np.array([0, 0, 1, 2, 3, 4]), onset, notes["end"], is_grace)
+    assert _grace_places(placed, np.ones(6, np.int32)).tolist() == [2, 2, 1, 0, 1, 0]
+    assert _grace_places(placed, np.array([1, 2, 1, 1, 1, 1])).tolist() == [2, 1, 1, 0, 1, 0]
 
 
 def test_a_measure_of_another_length_changes_the_time_signature():
