@@ -65,7 +65,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["mt3x", "mt3x.*"]), "mt3x.tasks", "mt3x.gin"],
     package_dir={"mt3x.tasks": "tasks", "mt3x.gin": "gin"},
-    package_data={"mt3x": ["models/*/*"], "mt3x.gin": ["*/*.gin"]},
+    package_data={"mt3x": ["py.typed", "models/*/*"], "mt3x.gin": ["*/*.gin"]},
     install_requires=CORE,
     extras_require={
         "train": TRAIN,

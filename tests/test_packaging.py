@@ -1,4 +1,4 @@
-"""What travels in the wheel, beside the code: gin files, tasks and the models."""
+"""What travels in the wheel, beside the code: gin files, tasks, the models and the mark of typed packages."""
 
 import subprocess
 import sys
@@ -17,6 +17,7 @@ def test_the_wheel_carries_all_that_an_installation_needs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
+        "mt3x/py.typed",  # PEP 561: type checkers read the annotations of an installed mt3x
         "mt3x/gin/run/frames.gin",
         "mt3x/gin/run/beats.gin",
         "mt3x/tasks/__init__.py",
