@@ -2,7 +2,7 @@
 
 Tables go to standard output, errors and progress to standard error. A piece that cannot be read is named in
 one line and the rest goes on. Files that were asked for are written when all pieces are scored, each whole or
-not at all. docs/evaluate.md says what the numbers mean.
+not at all. docs/evaluation.md says what the numbers mean.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A summary as tables that people read in a terminal.
 
-Source: the numbers are those of `metrics.summary`; docs/evaluate.md says what each means.
+Source: the numbers are those of `metrics.summary`; docs/evaluation.md says what each means.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
