@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import seqio  # pyright: ignore[reportMissingImports]
@@ -34,8 +34,11 @@ class ContinuousInputsEncDecFeatureConverter(seqio.EncDecFeatureConverter):
     each target and 0 at padding. Several examples cannot be packed into one, nor were they in MT3.
     """
 
-    TASK_FEATURES = {**seqio.EncDecFeatureConverter.TASK_FEATURES, "inputs": _FRAMES}
-    MODEL_FEATURES = {**seqio.EncDecFeatureConverter.MODEL_FEATURES, "encoder_input_tokens": _FRAMES}
+    TASK_FEATURES: ClassVar = {**seqio.EncDecFeatureConverter.TASK_FEATURES, "inputs": _FRAMES}
+    MODEL_FEATURES: ClassVar = {
+        **seqio.EncDecFeatureConverter.MODEL_FEATURES,
+        "encoder_input_tokens": _FRAMES,
+    }
 
 
 def registered_task_name(

@@ -1,5 +1,6 @@
 """`mt3x infer` on a small built data set: its lines, its scores, parts, a stopped command, wrong settings."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -155,7 +156,7 @@ def test_every_piece_is_in_one_part(records, count):
     source = BuiltPieces(str(records), ["tones"])
     (task,) = source.open()
     parts = [[piece.id for piece in source.pieces(task, part, count)] for part in range(count)]
-    assert sorted(sum(parts, [])) == [f"piece {number}" for number in range(NUM_PIECES)]
+    assert sorted(itertools.chain.from_iterable(parts)) == [f"piece {number}" for number in range(NUM_PIECES)]
 
 
 @pytest.mark.parametrize("run", ["infer", "eval"])

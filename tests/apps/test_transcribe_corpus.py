@@ -24,7 +24,7 @@ def corpus(folder, monkeypatch):
     from mt3x.bridges import beam
 
     class Corpus:
-        letters = []
+        letters = ()
 
     def transcribe(recordings, settings, options):
         Corpus.recordings, Corpus.settings, Corpus.options = recordings, settings, options.get_all_options()

@@ -1,5 +1,6 @@
 """Small scores for tests of notation, as text: `C#4:1/2` is a note of half a quarter, `r` a rest."""
 
+import itertools
 from fractions import Fraction
 from itertools import takewhile
 
@@ -53,7 +54,7 @@ def score(
     return Score(
         DIVS,
         parts,
-        np.array(list(zip(starts, starts[1:], strict=False)), np.int64),
+        np.array(list(itertools.pairwise(starts)), np.int64),
         ((0, beats, beat_type),),
         () if key is None else ((0, key),),
         () if tempo is None else ((0, tempo),),

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -268,7 +270,7 @@ def test_notes_begin_where_the_decoder_does_not_know_them_yet(data, spec, mt3_co
     token = st.sampled_from(indexes(*likely))
     decoder = SegmentDecoder(CODEC, spec, mt3_compatible)
     starts = segment_start_seconds(np.arange(6) * 256, 128, 16000, 100, mt3_compatible).tolist()
-    for start, next_start in zip(starts[:-1], starts[1:], strict=True):
+    for start, next_start in itertools.pairwise(starts):
         known_until = decoder.known_until_seconds
         decoder.feed(data.draw(st.lists(token, max_size=20)), start, next_start)
         assert all(note.start >= known_until for note in decoder.take_notes())

@@ -70,7 +70,7 @@ def test_a_piece_has_mt3s_scores_and_counts_of_events():
 
 
 def test_means_do_not_depend_on_the_order_of_pieces():
-    values = [{"F1": value} for value in np.random.default_rng(0).random(4).tolist() + [1e16, -1e16]]
+    values = [{"F1": value} for value in [*np.random.default_rng(0).random(4).tolist(), 1e16, -1e16]]
     means = {mean_scores(order)["F1"] for order in itertools.permutations(values)}
     assert len(means) == 1
 

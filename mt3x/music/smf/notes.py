@@ -227,7 +227,7 @@ def _latest(
     """The last of the values set in a note's group until its onset, or the default: int64 [K]."""
     if not len(changes):
         return np.full(len(notes), default)
-    groups, number = np.unique(np.concatenate([group, note_group]), return_inverse=True)
+    _, number = np.unique(np.concatenate([group, note_group]), return_inverse=True)
     number = number.astype(np.int64) << _TICK_BITS
     key = number[: len(group)] + changes["tick"]
     order = np.argsort(key, kind="stable")

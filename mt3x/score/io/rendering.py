@@ -179,7 +179,7 @@ def _outlined(text: Element, glyphs: Path) -> Element:
     x, y = float(text.get("x", "0")), float(text.get("y", "0"))
     for span in text.iter(f"{{{_SVG}}}tspan"):
         content, size = span.text or "", float((span.get("font-size") or "0").removesuffix("px"))
-        if not content or content.isspace() and not size:
+        if not content or (content.isspace() and not size):
             continue
         x, y = float(span.get("x", x)), float(span.get("y", y))
         if span.get("font-family") == _FONT:

@@ -5,6 +5,7 @@ pickup ends where such a measure ends.
 """
 
 import dataclasses
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
@@ -157,7 +158,7 @@ def _line(part: Part, staff: int, voice: int) -> Line:
             chords[-1] = dataclasses.replace(chords[-1], notes=(*chords[-1].notes, i))
         else:
             chords.append(Chord(onset, onset + duration, (i,)))
-    for before, chord in zip(chords, chords[1:], strict=False):
+    for before, chord in itertools.pairwise(chords):
         if before.end > chord.onset:
             raise ValueError(
                 f"voice {voice} on staff {staff} of part {part.name!r} has notes from div {before.onset} to "

@@ -37,7 +37,7 @@ class Hints:
     def __post_init__(self) -> None:
         if self.time_signature is not None:
             beats, beat_type = self.time_signature
-            if not (beat_type == 4 and 2 <= beats <= 12 or beat_type == 8 and beats in (6, 9, 12)):
+            if not ((beat_type == 4 and 2 <= beats <= 12) or (beat_type == 8 and beats in (6, 9, 12))):
                 raise ValueError(
                     f"time signature is {beats}/{beat_type}; it must be 2/4 to 12/4, 6/8, 9/8 or 12/8"
                 )

@@ -8,6 +8,7 @@ quarters.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -118,7 +119,7 @@ def write_values(spans: Sequence[Span], units: tuple[Fraction, ...]) -> list[Wri
         bounds = {span.start, span.end}
         bounds |= {edge for t in tuplets for edge in (t.start, t.end) if span.start < edge < span.end}
         edges = sorted(bounds)
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             tuplet = next((t for t in tuplets if t.start <= start < t.end), None)
             values += _write_piece(span, start, end, tuplet, units)
     return values

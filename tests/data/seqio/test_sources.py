@@ -1,3 +1,4 @@
+import itertools
 import types
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_the_same_seed_shuffles_alike_and_another_one_otherwise(source):
 
 def test_hosts_share_out_all_examples(source):
     parts = [indices(source.get_dataset("train", shuffle=False, shard_info=shard(i, 3))) for i in range(3)]
-    assert sorted(sum(parts, [])) == list(range(10))
+    assert sorted(itertools.chain.from_iterable(parts)) == list(range(10))
     assert [len(part) for part in parts] == [4, 3, 3]
 
 
@@ -146,7 +147,7 @@ def test_hosts_share_out_files_or_else_records(tfrecords, num_hosts):
         ids(source, source.get_dataset(shuffle=True, seed=1, shard_info=shard(host, num_hosts)))
         for host in range(num_hosts)
     ]
-    assert sorted(sum(parts, [])) == [f"{i}{j}" for i in range(3) for j in range(4)]
+    assert sorted(itertools.chain.from_iterable(parts)) == [f"{i}{j}" for i in range(3) for j in range(4)]
 
 
 def test_missing_tfrecords_are_named(tmp_path):

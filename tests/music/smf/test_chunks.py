@@ -82,8 +82,12 @@ def test_tempos_count_wherever_they_are_and_are_put_in_order():
 
 @pytest.mark.parametrize(
     ("division", "clock"),
-    [(0xE728, (1000, 1_000_000)), (0xE250, (2400, 1_000_000)), (0xE850, (1920, 1_000_000))]
-    + [(0xE304, (120, 1_001_000))],
+    [
+        (0xE728, (1000, 1_000_000)),
+        (0xE250, (2400, 1_000_000)),
+        (0xE850, (1920, 1_000_000)),
+        (0xE304, (120, 1_001_000)),
+    ],
 )
 def test_smpte_time_code_has_ticks_of_its_own(division, clock):
     events = read_events(midi_file("00 ff51030f4240" + END, division=division), "a.mid")

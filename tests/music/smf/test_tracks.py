@@ -34,8 +34,14 @@ def test_running_status_survives_what_is_no_message(between):
 
 @pytest.mark.parametrize(
     ("text", "ticks"),
-    [("7f", 127), ("8100", 128), ("ff7f", 16383), ("818000", 16384), ("ffffff7f", 2**28 - 1)]
-    + [("80808080808100", 128)],
+    [
+        ("7f", 127),
+        ("8100", 128),
+        ("ff7f", 16383),
+        ("818000", 16384),
+        ("ffffff7f", 2**28 - 1),
+        ("80808080808100", 128),
+    ],
 )
 def test_quantities_of_any_length(text, ticks):
     messages, findings, end = read(f"{text} c000 00 ff2f00")
@@ -91,8 +97,21 @@ def test_a_port_holds_until_the_next():
 
 @pytest.mark.parametrize(
     "event",
-    ["ff5902ee01", "ff59020800", "ff5902feff", "ff590100", "ff58020402", "ff580400021808", "ff580404081808"]
-    + ["ff5103000000", "ff510407a12000", "ff5405e000000000", "ff2000", "ff2100", "ff0000"],
+    [
+        "ff5902ee01",
+        "ff59020800",
+        "ff5902feff",
+        "ff590100",
+        "ff58020402",
+        "ff580400021808",
+        "ff580404081808",
+        "ff5103000000",
+        "ff510407a12000",
+        "ff5405e000000000",
+        "ff2000",
+        "ff2100",
+        "ff0000",
+    ],
 )
 def test_a_meta_event_with_a_wrong_value_or_length_is_counted(event):
     _, findings, end = read(f"00 {event} 00 ff2f00")

@@ -1,6 +1,7 @@
 """What is written is read back; what others write is read too."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def scores(draw) -> Score:
     return Score(
         divs,
         tuple(parts),
-        np.array(list(zip(starts, starts[1:], strict=False)), np.int64),
+        np.array(list(itertools.pairwise(starts)), np.int64),
         ((0, beats, beat_type),),
         ((0, draw(st.integers(-5, 4))),) if is_keyed else (),
         draw(st.sampled_from([(), ((0, 61.5),), ((0, 100.0), (divs // 2, 80.0))])),
@@ -149,8 +150,8 @@ def test_divisions_that_differ_between_parts_are_brought_together(tmp_path):
     coarse = score(part(voice("C4:4"), name="A"), part(voice("D4:4"), name="B"))
 
     def halve_first(text):
-        head, first, rest = text.partition("<divisions>24</divisions>")
-        a, b, c = rest.partition("<duration>96</duration>")
+        head, _, rest = text.partition("<divisions>24</divisions>")
+        a, _, c = rest.partition("<duration>96</duration>")
         return head + "<divisions>5</divisions>" + a + "<duration>20</duration>" + c
 
     read = read_back(coarse, tmp_path, halve_first)
