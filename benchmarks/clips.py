@@ -314,8 +314,10 @@ def first_note(
       tolerance_seconds: of the onsets of pitched notes; that of drum hits is 50 ms.
     """
     sides = [(_pitched(reference), _pitched(estimate), tolerance_seconds)]
-    for keys in DRUM_GROUPS.values():
-        sides.append((_hits(reference, keys), _hits(estimate, keys), ONSET_TOLERANCE_SECONDS))
+    sides += [
+        (_hits(reference, keys), _hits(estimate, keys), ONSET_TOLERANCE_SECONDS)
+        for keys in DRUM_GROUPS.values()
+    ]
     total = FoundCounts()
     for ours, theirs, tolerance in sides:
         pairs = match_notes(ours, theirs, onset_tolerance_seconds=tolerance)

@@ -99,8 +99,7 @@ def _match(choices: dict[int, list[int]]) -> dict[int, int]:
         if not ends:
             break
         for end in ends:
-            for ours, theirs in _path(end, sources, reached_by):
-                taken[ours] = theirs
+            taken.update(_path(end, sources, reached_by))
         matched = set(taken.values())
         free = [theirs for theirs in free if theirs not in matched]
     return taken

@@ -51,8 +51,10 @@ def under_pedal(notes: np.ndarray, pedal: np.ndarray) -> np.ndarray:
     control = np.stack([pedal.ravel(), np.tile([127.0, 0.0], len(pedal))], axis=1)
     has_pedal = is_piano(notes)
     parts = [notes[~has_pedal]]
-    for program in np.unique(notes["program"][has_pedal]).tolist():
-        parts.append(apply_sustain(notes[has_pedal & (notes["program"] == program)], control))
+    parts += [
+        apply_sustain(notes[has_pedal & (notes["program"] == program)], control)
+        for program in np.unique(notes["program"][has_pedal]).tolist()
+    ]
     return trim_overlapping_notes(np.concatenate(parts))
 
 

@@ -69,8 +69,7 @@ def test_sample_rate_can_be_chosen(sounddevice):
 def test_device_that_stops_by_itself_is_an_error_after_its_last_block(sounddevice):
     blocks = []
     with Microphone("short") as microphone, pytest.raises(AudioError, match="Some microphone has stopped"):
-        for block in microphone.blocks(lambda: False):
-            blocks.append(block)
+        blocks.extend(microphone.blocks(lambda: False))
     assert len(blocks) == 3
 
 

@@ -21,8 +21,8 @@ def voice(text: str, voice: int = 1, staff: int = 1) -> list[tuple]:
         duration = Fraction(length) * DIVS
         assert duration.denominator == 1, word
         grace = len(list(takewhile(lambda other: other.endswith(":0"), words[number:])))
-        for name in [] if names == "r" else names.split("+"):
-            rows.append((int(time), int(duration), *_pitch(name), voice, staff, grace))
+        pitches = [] if names == "r" else [_pitch(name) for name in names.split("+")]
+        rows += [(int(time), int(duration), *pitch, voice, staff, grace) for pitch in pitches]
         time += duration
     return rows
 

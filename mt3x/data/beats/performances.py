@@ -110,8 +110,9 @@ def beats_of_bars(
         inside = max(round((end - start) / size), 1)
         is_pickup = index == 0 and inside < usual
         offset = end - size * inside if is_pickup else start  # a pickup's beats are counted from its end
-        for beat in range(inside):
-            columns.append((offset + beat * size, beat == 0 and not is_pickup, usual, is_compound))
+        columns += [
+            (offset + beat * size, beat == 0 and not is_pickup, usual, is_compound) for beat in range(inside)
+        ]
     beats, is_downbeat, beats_per_measure, is_compound = map(np.array, zip(*columns, strict=True))
     return beats, is_downbeat, beats_per_measure, is_compound
 
@@ -143,8 +144,10 @@ def draw_exercise(rng: np.random.Generator) -> MetricalScore:
         at = beats[:-1] if way == 3 else bass if way == 4 else other
         length = size * beat if way == 4 else beat
         root = roots[(at // (size * beat)).astype(int)]
-        for third in (0, 2, 4):
-            rows.append(np.stack([at, at + length, 48 + _of_scale(root + third), 0 * at + 1], axis=1))
+        rows += [
+            np.stack([at, at + length, 48 + _of_scale(root + third), 0 * at + 1], axis=1)
+            for third in (0, 2, 4)
+        ]
     notes = np.concatenate(rows)
     same = np.ones(len(beats), np.int64)
     is_downbeat = np.arange(len(beats)) % size == 0

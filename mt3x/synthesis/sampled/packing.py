@@ -212,22 +212,22 @@ def _sfz_sources(path: Path, name: Path, program: int, is_drum: bool) -> list[_S
     sources = []
     for region in read_sfz(path):
         pitch = min(max(round(region.exact_pitch), 0), 127)
-        for key in range(region.lokey, region.hikey + 1) if is_drum else [pitch]:
-            sources.append(
-                _Source(
-                    file=region.file,
-                    instrument=name.with_suffix("").as_posix(),
-                    program=program,
-                    is_drum=is_drum,
-                    pitch=key,
-                    exact_pitch=float(key) if is_drum else region.exact_pitch,
-                    velocity=region.velocity,
-                    articulation=region.articulation,
-                    is_prepared=False,
-                    offset_samples=region.offset_samples,
-                    gain=10 ** (region.volume_decibels / 20),
-                )
+        sources += [
+            _Source(
+                file=region.file,
+                instrument=name.with_suffix("").as_posix(),
+                program=program,
+                is_drum=is_drum,
+                pitch=key,
+                exact_pitch=float(key) if is_drum else region.exact_pitch,
+                velocity=region.velocity,
+                articulation=region.articulation,
+                is_prepared=False,
+                offset_samples=region.offset_samples,
+                gain=10 ** (region.volume_decibels / 20),
             )
+            for key in (range(region.lokey, region.hikey + 1) if is_drum else [pitch])
+        ]
     if not sources:
         raise ValueError(f"{path} has no region that a key plays; give an SFZ file with recordings")
     return sources

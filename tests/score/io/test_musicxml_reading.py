@@ -69,8 +69,8 @@ def _line(draw, end: int, voice: int, staff: int, is_drum: bool) -> list[tuple]:
         for length in lengths:
             length = min(length, end - time)
             if draw(st.integers(0, 4)):
-                for _ in range(draw(st.integers(1, 2))):
-                    rows.append((time, length, *draw(_name(is_drum)), voice, staff, 0))
+                count = draw(st.integers(1, 2))
+                rows += [(time, length, *draw(_name(is_drum)), voice, staff, 0) for _ in range(count)]
                 if draw(st.integers(0, 9)) == 0:
                     rows.append((time, 0, *draw(_name(is_drum)), voice, staff, 1))
             time += length
