@@ -238,14 +238,18 @@ def test_ctrl_c_while_a_microphone_is_heard_is_a_normal_end(listen, small_model_
     assert json.loads(Path("take.json").read_text()) == whole
 
 
+def press_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1)  # until it arrives
+
+
 def test_second_ctrl_c_stops_everything():
     before = signal.getsignal(signal.SIGINT)
     with live._Ending() as ending:
         os.kill(os.getpid(), signal.SIGINT)
         assert ending.is_wished and ending.wait(lambda size: b"more", 4) == b""
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
+            press_ctrl_c()
     assert signal.getsignal(signal.SIGINT) == before
 
 

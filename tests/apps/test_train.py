@@ -101,7 +101,7 @@ def test_every_model_goes_with_every_task(model, task):
     assert type(settings.model).from_json(settings.model.to_json()) == settings.model
 
 
-@pytest.mark.parametrize("task, preset", [("mt3", "mt3"), ("ismir2021", "ismir2021")])
+@pytest.mark.parametrize(("task", "preset"), [("mt3", "mt3"), ("ismir2021", "ismir2021")])
 def test_mt3s_tasks_make_mt3s_models(task, preset):
     settings = read_settings(["run/train.gin", "model/small.gin", f"task/{task}.gin"], ["MODEL_DIR = 'here'"])
     expected = dataclasses.replace(PRESETS[preset], search="greedy")
@@ -143,7 +143,7 @@ def test_fine_tuning_a_model_that_writes_tokens_may_change_its_vocabulary():
 
 
 @pytest.mark.parametrize(
-    "bindings, message",
+    ("bindings", "message"),
     [
         (
             ["TrunkConfig.channels=64"],
@@ -202,7 +202,7 @@ def test_pretraining_mixes_up_to_eight_lines_with_smoothed_labels():
 
 
 @pytest.mark.parametrize(
-    "binding, message",
+    ("binding", "message"),
     [
         ("ONSETS_ONLY=True", "ONSETS_ONLY and USE_TIES are both True; notes that are only onsets cannot"),
         ("TASK_FEATURE_LENGTHS={'inputs': 256}", "TASK_FEATURE_LENGTHS is {'inputs': 256}; give {'inputs'"),
@@ -251,7 +251,7 @@ def test_a_file_of_ones_own_may_include_those_of_the_package(scores_file, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "bindings, message",
+    ("bindings", "message"),
     [
         ({"Nonsense.size": "1"}, "No configurable matching 'Nonsense'. In Nonsense.size=1"),
         ({"TrainConfig.size": "1"}, "Configurable 'TrainConfig' doesn't have a parameter named 'size'. In T"),

@@ -53,7 +53,7 @@ def test_channels_are_averaged(tmp_path, channels):
 
 
 @pytest.mark.parametrize(
-    "name, subtype, tolerance",
+    ("name", "subtype", "tolerance"),
     [
         ("a.wav", "PCM_U8", 2**-7),
         ("a.wav", "PCM_16", 2**-15),
@@ -126,7 +126,7 @@ def test_an_array_gives_what_its_file_gives(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "dtype, silence, full_scale",
+    ("dtype", "silence", "full_scale"),
     [("uint8", 128, 128), ("int8", 0, 128), ("int16", 0, 2**15), ("int32", 0, 2**31)],
 )
 def test_integer_arrays_are_scaled_to_one(dtype, silence, full_scale):
@@ -194,7 +194,7 @@ def test_no_samples_is_an_error(tmp_path):
         check_error(write(tmp_path / name, np.zeros(0)), "holds no samples", "at least one is needed")
 
 
-@pytest.mark.parametrize("value, kind", [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")])
+@pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")])
 def test_samples_that_are_not_finite_are_placed(tmp_path, value, kind):
     samples = np.zeros((600000, 2), np.float32)
     samples[560000, 1] = value
@@ -230,7 +230,7 @@ def test_blocks_must_have_a_length(tmp_path, seconds):
 
 
 @pytest.mark.parametrize(
-    "samples, message",
+    ("samples", "message"),
     [
         (np.zeros((2, 16000)), r"\(2, 16000\).*transpose"),
         (np.zeros((16000, 0)), r"\(16000, 0\)"),

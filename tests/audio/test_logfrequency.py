@@ -205,7 +205,7 @@ def test_low_bins_are_those_of_a_fourier_transform_of_long_windows(read, bank):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"hop_samples": 255}, "hop_samples is 255; it must be even"),
         ({"hop_samples": 0}, "hop_samples is 0; it must be even, from 2 to 512"),

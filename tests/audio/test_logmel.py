@@ -139,7 +139,7 @@ def test_a_config_knows_its_frames_per_second():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"hop_width": 0}, "hop_width is 0"),
         ({"num_mel_bins": -1}, "num_mel_bins is -1"),

@@ -33,7 +33,7 @@ NOTES = make_notes([0.1, 0.4], [0.4, 0.41], [60, 36], is_drum=[False, True])
 BENDS = (np.array([[0.1, 0.0], [0.2, 20.0]], np.float32), np.zeros((0, 2), np.float32))
 
 
-@pytest.mark.parametrize("notes, bends", [(NOTES, BENDS), (empty_notes(), ())], ids=["notes", "nothing"])
+@pytest.mark.parametrize(("notes", "bends"), [(NOTES, BENDS), (empty_notes(), ())], ids=["notes", "nothing"])
 def test_the_first_band_the_first_voice_and_all_single_instruments_are_drawn(tmp_path, notes, bends):
     clips = pictures.read_clips(write_folder(tmp_path / "clips"))
     transcriber = Finds(notes, bends)

@@ -135,10 +135,9 @@ def test_arrays_without_their_msgpack_file_are_named(run):
 
 def test_a_folder_too_high_up_names_the_right_one(run):
     (run / "checkpoint_9").rename(run / "piano")
-    shutil.rmtree(run / "checkpoint_10")
+    for name in ("checkpoint_10", "checkpoint_11.tmp-1700000000", "checkpoint_12.orbax-checkpoint-tmp"):
+        shutil.rmtree(run / name)
     with pytest.raises(CheckpointError, match=f"no checkpoint here, but in piano; give {run}/piano"):
-        shutil.rmtree(run / "checkpoint_11.tmp-1700000000")
-        shutil.rmtree(run / "checkpoint_12.orbax-checkpoint-tmp")
         find_checkpoint(run)
 
 
@@ -188,7 +187,7 @@ def test_a_bucket_path_without_a_bucket_is_refused():
 
 
 @pytest.mark.parametrize(
-    "path, complaint",
+    ("path", "complaint"),
     [
         ("gs://mt3/new", "written to local folders only"),
         ("checkpoint_1.tmp-3", "mark unfinished checkpoints"),
@@ -209,7 +208,11 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path):
 
 
 def test_a_new_folder_vanishes_when_its_writer_is_interrupted(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "new") as folder:
-        (folder / "file").write_text("x")
-        raise KeyboardInterrupt
+    def write_and_interrupt():
+        with new_folder(tmp_path / "new") as folder:
+            (folder / "file").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_interrupt()
     assert list(tmp_path.iterdir()) == []

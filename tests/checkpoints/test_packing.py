@@ -74,7 +74,7 @@ def test_unpacked_arrays_are_read_only():
 
 
 @pytest.mark.parametrize(
-    "data, complaint",
+    ("data", "complaint"),
     [
         (b"", "0 bytes that are not a whole msgpack file"),
         (b"\x82\xa1a", "3 bytes that are not a whole msgpack file"),
@@ -97,7 +97,7 @@ def test_a_file_that_is_cut_short_is_named(kept_bytes):
 
 
 @pytest.mark.parametrize(
-    "node, complaint",
+    ("node", "complaint"),
     [
         (packed([2, 3], "float32", b"\0" * 20), r"holds 20 bytes, expected 24 for float32 \[2, 3\]"),
         (packed([2], "object", b"\0" * 16), "dtype 'object' is not known"),

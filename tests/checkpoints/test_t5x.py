@@ -286,7 +286,7 @@ def _short_array(contents):
 
 
 @pytest.mark.parametrize(
-    "change, complaint",
+    ("change", "complaint"),
     [
         (_set_version, r"version 4 of the layout, expected one of \(2, 3\)"),
         (_drop_version, "version None of the layout"),

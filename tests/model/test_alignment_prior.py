@@ -72,7 +72,9 @@ def looked_at(weights):
     return weights @ np.arange(weights.shape[-1])
 
 
-@pytest.mark.parametrize("layer, head, offset", [(0, 0, -6), (0, 1, -3), (0, 2, 2), (1, 0, -4), (1, 2, 4)])
+@pytest.mark.parametrize(
+    ("layer", "head", "offset"), [(0, 0, -6), (0, 1, -3), (0, 2, 2), (1, 0, -4), (1, 2, 4)]
+)
 def test_encoder_heads_look_at_a_fixed_distance(attention, layer, head, offset):
     inner = np.arange(10, NUM_FRAMES - 10)
     seen = looked_at(attention[layer][head])[inner] - inner
@@ -84,7 +86,7 @@ def test_the_first_decoder_head_looks_at_the_latest_shift(attention):
     assert weights[np.arange(len(IDS)), LATEST_SHIFT].min() > 0.8
 
 
-@pytest.mark.parametrize("layer, head, offset", [(0, 0, 0), (0, 1, 2), (1, 0, 0), (1, 1, -2)])
+@pytest.mark.parametrize(("layer", "head", "offset"), [(0, 0, 0), (0, 1, 2), (1, 0, 0), (1, 1, -2)])
 def test_cross_attention_looks_at_the_frame_that_the_latest_shift_names(attention, layer, head, offset):
     frames = np.array(NAMED_STEPS) * 0.625 + offset
     seen = looked_at(attention[2 + 2 * layer + 1][head])

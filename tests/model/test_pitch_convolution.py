@@ -139,7 +139,7 @@ def test_shifts_are_those_of_harmonics_both_ways():
 
 
 @pytest.mark.parametrize(
-    "layer, taps", [(convolve, (3, 3)), (mix_harmonics, (len(HARMONIC_SHIFTS),))], ids=["convolve", "mix"]
+    ("layer", "taps"), [(convolve, (3, 3)), (mix_harmonics, (len(HARMONIC_SHIFTS),))], ids=["convolve", "mix"]
 )
 def test_accelerators_take_no_example_after_the_other(layer, taps):
     x, kernel = arrays(0, (2, 8, 5, 3), (*taps, 3, 4))

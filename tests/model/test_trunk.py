@@ -170,7 +170,7 @@ def test_a_drum_frame_reads_34_frames_either_way(drum_bands):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"channels": 0}, "channels is 0; it must be at least 1"),
         ({"num_blocks": 0}, "num_blocks is 0; it must be at least 1"),

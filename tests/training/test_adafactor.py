@@ -243,7 +243,7 @@ def test_the_state_of_another_optimizer_is_refused():
 
 
 @pytest.mark.parametrize(
-    "settings, complaint",
+    ("settings", "complaint"),
     [
         ({"decay_rate": 0.0}, "decay_rate is 0.0; it must be above 0"),
         ({"clipping_threshold": -1.0}, "clipping_threshold is -1.0; it must be above 0"),

@@ -143,7 +143,7 @@ def test_a_checkpoint_without_settings_asks_for_a_preset(tiny_run):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         (
             {"mlp_dim": 32},

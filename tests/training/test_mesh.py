@@ -49,7 +49,7 @@ def test_two_devices_share_a_batch_that_can_be_halved():
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    ("given", "message"),
     [
         (("localhost:1", 2, None), "process_index None; give all three"),
         ((None, 2, 0), "coordinator_address is None, process_count 2"),

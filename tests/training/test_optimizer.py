@@ -131,7 +131,7 @@ def test_frozen_parameters_have_no_share_in_the_norm_that_is_clipped():
 
 
 @pytest.mark.parametrize(
-    "frozen, message",
+    ("frozen", "message"),
     [
         (
             ("encoder/.*", "encoder"),
@@ -149,7 +149,7 @@ def test_expressions_that_match_nothing_or_everything_are_refused(frozen, messag
 
 
 @pytest.mark.parametrize(
-    "frozen, message",
+    ("frozen", "message"),
     [
         ("encoder/.*", r"frozen is the text 'encoder/\.\*'; give a tuple: \('encoder/\.\*',\)"),
         (("encoder/(",), r"frozen: 'encoder/\(' is no regular expression: missing \)"),

@@ -110,7 +110,7 @@ def test_one_device_learns(alone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices, model_devices, shard", [(8, 1, [32, 64]), (8, 2, [32, 32])])
+@pytest.mark.parametrize(("devices", "model_devices", "shard"), [(8, 1, [32, 64]), (8, 2, [32, 32])])
 def test_eight_devices_have_the_losses_of_one(alone, devices, model_devices, shard):
     result = run(devices, model_devices)
     assert_same_losses(result, alone)

@@ -45,7 +45,7 @@ def rate(step, factors, **settings):
 
 
 @pytest.mark.parametrize(
-    "factors, step, expected",
+    ("factors", "step", "expected"),
     [
         ("constant", 7, 0.5),
         ("linear_warmup", 25, 0.25),
@@ -74,7 +74,7 @@ def test_each_factor_by_hand(factors, step, expected):
 
 
 @pytest.mark.parametrize(
-    "settings, complaint",
+    ("settings", "complaint"),
     [
         ({"factors": "constant * square_decay"}, "factors names 'square_decay'; give some of constant,"),
         ({"factors": ""}, "factors names ''"),

@@ -94,7 +94,7 @@ def test_the_equaliser_boosts_and_cuts_within_its_range_and_smoothly():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"room_probability": 1.5}, "room_probability is 1.5; it must be within 0..1"),
         ({"noise_probability": -0.1}, "noise_probability is -0.1; it must be within 0..1"),

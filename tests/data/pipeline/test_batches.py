@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -157,8 +158,7 @@ def test_a_worker_that_is_killed_is_reported(start, monkeypatch):
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     with pytest.raises(RuntimeError, match=r"worker .* died \(exit code -9\)"):
-        for _ in range(20):  # what it sent before is still used
-            next(drawn)
+        list(itertools.islice(drawn, 20))  # what it sent before is still used
 
 
 ORPHAN = """
@@ -222,7 +222,7 @@ def test_examples_are_padded_to_the_next_length_and_times_count_from_the_segment
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"pool_batches": 0}, "pool_batches is 0; it must be at least 1"),

@@ -251,7 +251,7 @@ def test_short_recordings_have_a_segment_too():
 
 
 @pytest.mark.parametrize(
-    "name, low",
+    ("name", "low"),
     [
         ("segment_frames", 1),
         ("hop_samples", 1),

@@ -380,7 +380,7 @@ def test_a_hundred_batches_train_the_network(duos, solos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"max_notes": 0}, "max_notes is 0; it must be at least 1"),

@@ -79,7 +79,7 @@ def test_a_note_out_of_range_is_refused():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"probability": 1.5}, r"probability is 1.5; it must be within 0\.\.1"),
         ({"max_semitones": 0}, r"max_semitones is 0; it must be within 1\.\.12"),

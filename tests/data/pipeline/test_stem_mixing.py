@@ -155,7 +155,7 @@ def test_instruments_are_programs_and_drums():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"count_weights": ()}, r"count_weights are \(\); give one at least 0 for each count"),
         ({"count_weights": (1.0, -1.0)}, "give one at least 0 for each count"),

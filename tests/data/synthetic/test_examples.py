@@ -169,7 +169,7 @@ def test_examples_that_are_too_long_are_drawn_again():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"segment_seconds": 0.0}, "segment_seconds is 0.0; it must be positive"),
         ({"easy_until": 0.0}, "easy_until is 0.0; it must be positive"),

@@ -21,7 +21,7 @@ def worst_beat_error(beats, quarters, tempo, rubato):
 
 @pytest.mark.parametrize("manner", [REGULAR, HUMAN], ids=["regular", "human"])
 @pytest.mark.parametrize(
-    "piece, tempo, size, is_compound, bar",
+    ("piece", "tempo", "size", "is_compound", "bar"),
     [(scale(), 110, 4, False, 4), (waltz(), 150, 3, False, 3), (jig(), 165, 2, True, 3)],
     ids=["scale", "waltz", "jig"],
 )
@@ -86,7 +86,7 @@ def test_positions_go_on_at_the_outer_tempos():
 
 
 @pytest.mark.parametrize(
-    "seconds, is_downbeat, size, message",
+    ("seconds", "is_downbeat", "size", "message"),
     [
         ([1.0], [True], 4, "K at least 2"),
         ([1.0, 2.0], [True], 4, "K at least 2"),

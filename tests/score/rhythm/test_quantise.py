@@ -32,7 +32,7 @@ def line(*durations, pitch=72):
 
 
 @pytest.mark.parametrize(
-    "piece, size, is_compound, signature",
+    ("piece", "size", "is_compound", "signature"),
     [(scale(), 4, False, (0, 4, 4)), (waltz(), 3, False, (0, 3, 4)), (jig(), 2, True, (0, 6, 8))],
     ids=["scale", "waltz", "jig"],
 )

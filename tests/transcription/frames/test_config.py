@@ -31,7 +31,7 @@ def test_absent_fields_keep_their_defaults():
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ('{"kind": "frames", "colour": 1}', "model/config.json: .*unexpected keyword argument 'colour'"),
         ('{"kind": "frames", "network": {"depth": 1}}', "model/config.json: .*argument 'depth'"),
@@ -68,7 +68,7 @@ def test_a_segment_has_frames_samples_and_seconds_that_fit():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"segment_frames": 14}, "segment_frames is 14; it must be even, at least 16"),
         ({"segment_frames": 33}, "segment_frames is 33; it must be even, at least 16"),

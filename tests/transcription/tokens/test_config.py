@@ -62,7 +62,7 @@ def test_a_segment_has_its_length_in_samples_and_seconds():
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"segment_frames": 0}, "segment_frames is 0; it must be at least 1"),
         ({"max_target_length": -1}, "max_target_length is -1; it must be at least 1"),
@@ -83,7 +83,7 @@ def test_a_configuration_that_cannot_work_is_refused(changes, message):
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("{", "here: Expecting property name"),
         ("3", "here: expected an object with the fields of TranscriptionConfig, got 3"),
