@@ -1,6 +1,6 @@
-"""`mt3x infer`: transcribes whole data sets, one JSON line a piece as MT3 does, and scores them if asked to.
+r"""`mt3x infer`: transcribes whole data sets, one JSON line a piece as MT3 does, and scores them if asked to.
 
-    mt3x infer --gin_file=run/infer.gin --gin_file=task/mt3.gin --gin.CHECKPOINT_PATH="'runs/mt3'" \\
+    mt3x infer --gin_file=run/infer.gin --gin_file=task/mt3.gin --gin.CHECKPOINT_PATH="'runs/mt3'" \
         --gin.DATA_DIR="'records'" --gin.INFER_OUTPUT_DIR="'inferences'"
 
 writes, for each task (a split of a data set, or an evaluation task of seqio),

@@ -1,6 +1,6 @@
-"""`mt3x train`: trains a transcriber, from gin files.
+r"""`mt3x train`: trains a transcriber, from gin files.
 
-    python -m mt3x.apps.train --gin_file=run/drawn_music.gin --gin.MODEL_DIR="'runs/drawn'" \\
+    python -m mt3x.apps.train --gin_file=run/drawn_music.gin --gin.MODEL_DIR="'runs/drawn'" \
         --gin.SCORES_FILE="'openscore.npz'"
 
 As in T5X, `--gin_file` may come several times, and `--gin.NAME=VALUE` sets one thing more

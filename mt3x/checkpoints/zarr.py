@@ -86,7 +86,7 @@ def _relative_path(name: str, spec: Spec) -> str:
 
 
 def _described(spec: Spec) -> str:
-    """{dtype: float32, metadata: {shape: [64, 128]}} -> 'float32 [64, 128]'"""
+    """The type and the shape: {dtype: float32, metadata: {shape: [64, 128]}} -> 'float32 [64, 128]'."""
     metadata = spec["metadata"] if isinstance(spec["metadata"], Mapping) else {}
     dtype = spec.get("dtype") or _ZARR_DTYPES.get(metadata.get("dtype", ""))
     return f"{dtype} {metadata.get('shape')}"

@@ -187,6 +187,11 @@ def figure_bytes(
 def new_figure(
     width_inches: float, height_inches: float, layout: Literal["constrained"] | None = None
 ) -> "Figure":
+    """An empty figure, of which no global state knows.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -195,6 +200,7 @@ def new_figure(
 
 
 def style_axes(axes: "Axes") -> None:
+    """Gives axes the lines and letters that all figures share."""
     axes.tick_params(labelsize=TICK_POINTS, length=2.5, width=0.6, pad=2)
     axes.spines[:].set_linewidth(0.6)
     axes.set_axisbelow(True)

@@ -16,7 +16,7 @@ _RARE_LOGIT, _RAREST_LOGIT = -4.0, -6.0
 
 
 class FrameHead(nn.Module):
-    """Encoder output [B, F, D] -> logits, float32, by name:
+    """Encoder output [B, F, D] -> logits, float32, by name.
 
     - "onset" [B, F, 128]: a pitched note starts here;
     - "active" [B, F, 128]: a pitched note sounds;

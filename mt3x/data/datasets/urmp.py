@@ -56,7 +56,8 @@ class Urmp:
 
 
 def _instruments(folder: str) -> list[str]:
-    """
+    """The instruments in the name of a piece's folder.
+
     >>> _instruments("07_GString_tpt_tbn")
     ['tpt', 'tbn']
     """
