@@ -17,8 +17,8 @@ import soundfile
 
 pytest.importorskip("apache_beam")
 
-from apache_beam.io.filesystem import FileMetadata
-from apache_beam.io.localfilesystem import LocalFileSystem
+from apache_beam.io.filesystem import FileMetadata  # pyright: ignore[reportMissingImports]
+from apache_beam.io.localfilesystem import LocalFileSystem  # pyright: ignore[reportMissingImports]
 
 import mt3x.transcription.transcriber as transcriber_module
 from mt3x.audio.load import AudioError, load_audio

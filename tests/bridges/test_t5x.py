@@ -14,7 +14,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # T5X's, on what JAX will do away with
     models = pytest.importorskip("t5x.models")
-    from t5x import adafactor, decoding, partitioning, train_state, trainer
+    from t5x import (  # pyright: ignore[reportMissingImports]
+        adafactor,
+        decoding,
+        partitioning,
+        train_state,
+        trainer,
+    )
 
     from mt3x.bridges.t5x import (
         ContinuousInputsEncoderDecoderModel,

@@ -27,7 +27,8 @@ def test_batches_hold_samples_and_targets_of_one_shape(data_dir):
 
 def test_a_run_goes_on_where_it_was(data_dir):
     batches = open_batches(data_dir)
-    next(batches), next(batches)
+    for _ in range(2):
+        next(batches)
     position = batches.get_state()
     expected = [next(batches) for _ in range(3)]
     again = open_batches(data_dir)
