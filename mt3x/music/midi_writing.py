@@ -4,6 +4,10 @@ Each program gets a track and, while there are enough, a channel of its own, or,
 it has notes at once. Tempos and signatures (`mt3x.music.tempo_map`) say where bars lie; they change how times
 are stored, not the times.
 
+A sustain pedal is control 64 of the pianos' channels. Notes under it end where they end without it: their
+ends are those of the sound, not of the keys. Whoever reads the file with the pedal applied finds about the
+same ones; those that die away under it last until it is lifted then.
+
 Source: Standard MIDI Files 1.0.
 """
 
@@ -20,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mt3x.music.bends import RANGE_CENTS, plan_voices, wheel_positions
-from mt3x.music.instruments import DRUM_CHANNEL, DRUMS_NAME, program_name
-from mt3x.music.notes import sort_notes, trim_overlapping_notes, validate_notes
+from mt3x.music.instruments import DRUM_CHANNEL, DRUMS_NAME, PIANO_PROGRAMS, program_name
+from mt3x.music.notes import SUSTAIN_CONTROL, sort_notes, trim_overlapping_notes, validate_notes
 from mt3x.music.tempo_map import MAX_FIFTHS, TempoMap, seconds_to_ticks, ticks_to_seconds
 
 if TYPE_CHECKING:
@@ -58,15 +62,16 @@ def write_midi(
     path: str | os.PathLike[str],
     tempo: float | TempoMap = 120.0,
     bends: Sequence[np.ndarray] | None = None,
+    pedal: np.ndarray | None = None,
 ) -> None:
     """Writes notes to a MIDI file, whole or not at all; see `midi_bytes`.
 
     Raises:
-      ValueError: the notes or the tempo are unsound.
+      ValueError: the notes, the tempo, the bends or the pedal are unsound.
       OSError: the file cannot be written.
     """
     path = Path(path)
-    data = midi_bytes(notes, tempo, bends)
+    data = midi_bytes(notes, tempo, bends, pedal)
     # A name that cannot clash or grow too long, in the same folder so that the replacement is atomic.
     unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
@@ -83,6 +88,7 @@ def midi_bytes(
     notes: np.ndarray,
     tempo: float | TempoMap = 120.0,
     bends: Sequence[np.ndarray] | None = None,
+    pedal: np.ndarray | None = None,
 ) -> bytes:
     """Notes as the contents of a multi-track MIDI file.
 
@@ -97,28 +103,35 @@ def midi_bytes(
       tempo: quarters per minute, or all tempos and signatures; the times of notes stay as they are.
       bends: how each note bends (`mt3x.music.bends`), for the pitch wheel; instruments that play chords take
         several channels then.
+      pedal: when the pianos' sustain pedal is down: float [K, 2], rows of seconds down and up, in order. It
+        is left out where so many instruments play that they share channels: it would hold others' notes.
 
     Raises:
-      ValueError: the notes are unsound, there is not one bend for each, or the tempo is not within 3.58 to
-        6e7.
+      ValueError: the notes are unsound, there is not one bend for each, the pedal's times do not rise, or the
+        tempo is not within 3.58 to 6e7.
     """
     import mido
 
     validate_notes(notes)
     if bends is not None and len(bends) != len(notes):
         raise ValueError(f"there are {len(bends)} bends for {len(notes)} notes; give one for each")
+    pedal = np.zeros((0, 2)) if pedal is None else np.asarray(pedal, np.float64).reshape(-1, 2)
+    if not (np.isfinite(pedal).all() and (np.diff(pedal.ravel(), prepend=0.0) >= 0).all()):
+        raise ValueError(f"pedal is {pedal.tolist()}; its times must rise, down, up, down, up, from 0 on")
     tempo_map = tempo if isinstance(tempo, TempoMap) else TempoMap(((0.0, tempo),))
     midi_file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="utf-8")
     midi_file.tracks.append(_make_tempo_track(tempo_map))
 
     instruments = _split_instruments(_to_ticks(notes, tempo_map))
     pitched = [instrument for instrument in instruments if not instrument.is_drum]
+    has_shared_channels = len(pitched) > len(PITCHED_CHANNELS)
+    tempos = tempo_map.tempo_ticks(TICKS_PER_QUARTER)
+    pedal_ticks = seconds_to_ticks(pedal[: 0 if has_shared_channels else None], tempos, TICKS_PER_QUARTER)
     if bends is None:
-        has_shared_channels = len(pitched) > len(PITCHED_CHANNELS)
         for instrument, channel in zip(instruments, itertools.cycle(PITCHED_CHANNELS), strict=False):
-            midi_file.tracks.append(_make_track(instrument, channel, has_shared_channels))
+            midi_file.tracks.append(_make_track(instrument, channel, has_shared_channels, pedal_ticks))
     else:
-        midi_file.tracks += _bending_tracks(instruments, notes, bends, tempo_map)
+        midi_file.tracks += _bending_tracks(instruments, notes, bends, tempo_map, pedal_ticks)
 
     buffer = io.BytesIO()
     midi_file.save(file=buffer)
@@ -182,7 +195,9 @@ def _make_tempo_track(tempo_map: TempoMap) -> "mido.MidiTrack":
     return MidiTrack(message.copy(time=delta) for (_, message), delta in zip(events, deltas, strict=True))
 
 
-def _make_track(instrument: _Instrument, channel: int, is_shared: bool) -> "mido.MidiTrack":
+def _make_track(
+    instrument: _Instrument, channel: int, is_shared: bool, pedal_ticks: np.ndarray
+) -> "mido.MidiTrack":
     """A track of notes whose times are ticks; drums stay on their own channel."""
     import mido
 
@@ -192,11 +207,16 @@ def _make_track(instrument: _Instrument, channel: int, is_shared: bool) -> "mido
     events = _note_events(instrument.notes, np.full(len(instrument.notes), channel))
     if is_shared:
         events += [(tick, _CHANGE, pitch, change.copy()) for tick, rank, pitch, _ in events if rank == _ONSET]
+    events += _pedal_events(instrument, channel, pedal_ticks)
     return _track_of(instrument.name, [change], events)
 
 
 def _bending_tracks(
-    instruments: list[_Instrument], notes: np.ndarray, bends: Sequence[np.ndarray], tempo_map: TempoMap
+    instruments: list[_Instrument],
+    notes: np.ndarray,
+    bends: Sequence[np.ndarray],
+    tempo_map: TempoMap,
+    pedal_ticks: np.ndarray,
 ) -> list["mido.MidiTrack"]:
     """Tracks of notes whose times are ticks, with the pitch wheel's movements.
 
@@ -229,6 +249,7 @@ def _bending_tracks(
                 setup += _registered(channel, _BEND_RANGE, round(RANGE_CENTS / 100))
         channel_of = np.array(channels)[plan.voice]
         events = _note_events(instrument.notes, channel_of)
+        events += _pedal_events(instrument, channels[0], pedal_ticks)  # a piano has one: it does not bend
         if plan.bends:
             for index, (start, end) in enumerate(zip(seconds["start"], seconds["end"], strict=True)):
                 note = instrument.notes[index]
@@ -240,7 +261,7 @@ def _bending_tracks(
                     wheel = mido.Message("pitchwheel", channel=channel, pitch=position)
                     events.append((tick, _CHANGE, key[1], wheel))
         tracks.append(_track_of(instrument.name, setup, events))
-    return tracks + [_make_track(i, DRUM_CHANNEL, False) for i in instruments if i.is_drum]
+    return tracks + [_make_track(i, DRUM_CHANNEL, False, pedal_ticks) for i in instruments if i.is_drum]
 
 
 def _in_seconds(ticks: np.ndarray, tempo_map: TempoMap) -> np.ndarray:
@@ -276,6 +297,28 @@ def _note_events(notes: np.ndarray, channel: np.ndarray) -> list[_Event]:
         release = mido.Message("note_off", channel=on, note=pitch, velocity=0)
         events += [(start, _ONSET, pitch, begin), (end, _RELEASE, pitch, release)]
     return events
+
+
+def _pedal_events(instrument: _Instrument, channel: int, pedal_ticks: np.ndarray) -> list[_Event]:
+    """The sustain pedal's movements on an instrument's channel; none of what is no piano.
+
+    Args:
+      pedal_ticks: [K, 2], when it goes down and up.
+    """
+    import mido
+
+    if instrument.is_drum or instrument.program not in PIANO_PROGRAMS:
+        return []
+    moves = zip(pedal_ticks.ravel().astype(int).tolist(), itertools.cycle((127, 0)), strict=False)
+    return [
+        (
+            tick,
+            _CHANGE,
+            0,
+            mido.Message("control_change", channel=channel, control=SUSTAIN_CONTROL, value=value),
+        )
+        for tick, value in moves
+    ]
 
 
 def _track_of(name: str, setup: list["mido.Message"], events: list[_Event]) -> "mido.MidiTrack":

@@ -23,6 +23,9 @@ NOTE_DTYPE = np.dtype(
     ]
 )
 
+SUSTAIN_CONTROL = 64
+"""The number of the sustain pedal among MIDI's controls."""
+
 SUSTAIN_PEDAL_THRESHOLD = 64
 """A sustain control value >= 64 means that the pedal is down (MIDI 1.0)."""
 

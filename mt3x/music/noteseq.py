@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mt3x.music.notes import (
+    SUSTAIN_CONTROL,
+    empty_notes,
+    make_notes,
+    sort_notes,
+    total_seconds,
+    validate_notes,
+)
 from mt3x.music.notes import apply_sustain as hold_under_pedal
-from mt3x.music.notes import empty_notes, make_notes, sort_notes, total_seconds, validate_notes
 
 if TYPE_CHECKING:
     import note_seq
 
 TICKS_PER_QUARTER = 220
-SUSTAIN_CONTROL = 64
 DRUM_INSTRUMENT = 9
 
 

@@ -198,6 +198,57 @@ def test_missing_folder_is_named(tmp_path):
         write_midi(empty_notes(), tmp_path / "nowhere" / "a.mid")
 
 
+def pedal_moves(data):
+    """(seconds, channel, value) of a file's sustain pedals."""
+    moves, seconds = [], 0.0
+    for message in mido.MidiFile(file=io.BytesIO(data)):
+        seconds += message.time
+        if message.type == "control_change" and message.control == 64:
+            moves.append((round(seconds, 3), message.channel, message.value))
+    return moves
+
+
+PEDAL = np.array([[0.0, 0.9], [1.0, 2.5]])
+
+
+def test_a_pedal_moves_on_the_channels_of_pianos_alone():
+    notes = make_notes(
+        [0, 0, 0, 0], [1, 1, 1, 0.01], [60, 62, 64, 36], 80, [4, 7, 8, 0], [False] * 3 + [True]
+    )
+    for bends in (None, [np.zeros((0, 2), np.float32)] * 4):
+        moves = pedal_moves(midi_bytes(notes, bends=bends, pedal=PEDAL))
+        expected = [(0.0, 127), (0.9, 0), (1.0, 127), (2.5, 0)]
+        assert moves == [(at, channel, value) for at, value in expected for channel in (0, 1)]
+    assert pedal_moves(midi_bytes(notes)) == []
+
+
+@pytest.mark.parametrize("tempo", [120.0, TempoMap(((0.0, 90.0), (1.5, 131.0)))])
+def test_notes_under_a_pedal_are_found_again_with_it_applied_and_without(tmp_path, tempo):
+    # As they sound: what is struck under the pedal lasts until it is lifted or the pitch is struck again.
+    notes = make_notes([0.1, 0.4, 0.7, 1.2, 1.3], [0.7, 0.9, 0.9, 2.5, 2.8], [60, 64, 60, 62, 65], 80)
+    write_midi(notes, tmp_path / "a.mid", tempo, pedal=PEDAL)
+    for apply_sustain in (False, True):
+        found = read_midi(tmp_path / "a.mid", apply_sustain)
+        assert found["pitch"].tolist() == notes["pitch"].tolist()
+        for name in ("start", "end"):
+            np.testing.assert_allclose(found[name], notes[name], rtol=0, atol=1e-3)
+
+
+def test_where_channels_are_shared_the_pedal_is_left_out():
+    programs = np.arange(16)
+    notes = make_notes(0.1 * programs, 0.1 * programs + 1, 60, 80, programs)
+    assert pedal_moves(midi_bytes(notes, pedal=PEDAL)) == []
+    assert pedal_moves(midi_bytes(notes[:15], pedal=PEDAL))
+
+
+@pytest.mark.parametrize(
+    "pedal", [[[1.0, 0.5]], [[-1.0, 0.5]], [[0.0, 1.0], [0.5, 2.0]], [[0.0, float("nan")]]]
+)
+def test_a_pedal_whose_times_do_not_rise_is_refused(pedal):
+    with pytest.raises(ValueError, match="its times must rise, down, up, down, up, from 0 on"):
+        midi_bytes(make_notes(0.0, 1.0, 60), pedal=np.array(pedal))
+
+
 def test_pretty_midi_has_one_instrument_per_program():
     notes = make_notes([1.0, 0.0, 0.0], 2.0, [60, 62, 38], [10, 20, 30], [40, 40, 5], [False, False, True])
     violin, drums = to_pretty_midi(notes).instruments

@@ -6,6 +6,7 @@ import pytest
 
 from mt3x.music.notes import (
     NOTE_DTYPE,
+    SUSTAIN_CONTROL,
     apply_sustain,
     empty_notes,
     make_notes,
@@ -18,7 +19,6 @@ from mt3x.music.notes import (
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SEQUENCES = json.loads((GOLDEN / "tokenization.json").read_text())["sequences"]
-SUSTAIN_CONTROL = 64
 
 
 def from_golden(sequence: dict) -> tuple[np.ndarray, np.ndarray]:

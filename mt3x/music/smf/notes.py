@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mt3x.music.instruments import DRUM_CHANNEL
+from mt3x.music.notes import SUSTAIN_CONTROL
 from mt3x.music.smf.chunks import MESSAGE_DTYPE, Events
 from mt3x.music.smf.mending import Mending
 from mt3x.music.smf.tracks import CONTROL, NOTE_OFF, NOTE_ON, PROGRAM, SYSTEM_EXCLUSIVE, Other
@@ -41,7 +42,7 @@ TICK_NOTE_DTYPE = np.dtype(
     ]
 )
 
-_BANK, _SUSTAIN = 0, 64
+_BANK = 0
 _ENDS_ALL = (120, 123)
 _GM2_DRUM_BANK, _XG_DRUM_BANK = 120, 127
 _TICK_BITS = 36  # of a sort key, as many as MAX_TICKS has; above them is the number of a group
@@ -112,7 +113,7 @@ def collect_pedals(events: Events, notes: np.ndarray) -> Pedals:
       notes: as `collect_notes` gives them.
     """
     messages = events.messages
-    pedal = messages[(messages["kind"] == CONTROL) & (messages["first"] == _SUSTAIN)]
+    pedal = messages[(messages["kind"] == CONTROL) & (messages["first"] == SUSTAIN_CONTROL)]
     pedal = pedal[np.argsort(_lines(pedal, events), kind="stable")]
     pedal_part, pedal_line = _parts(pedal), _lines(pedal, events)
     parts, first, part = np.unique(_parts(notes), return_index=True, return_inverse=True)

@@ -6,8 +6,8 @@ import soundfile
 
 from mt3x.data.records.mt3_records import LAYOUTS, feature_description, find_layout, parse_fields
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError
-from mt3x.music.notes import empty_notes, make_notes
-from mt3x.music.noteseq import SUSTAIN_CONTROL, to_note_sequence
+from mt3x.music.notes import SUSTAIN_CONTROL, empty_notes, make_notes
+from mt3x.music.noteseq import to_note_sequence
 
 SAMPLES = np.sin(np.arange(SAMPLE_RATE) / 8).astype(np.float32) / 2
 NOTES = make_notes([0.25, 0.5], [0.5, 0.75], [60, 62], velocity=[80, 90], program=7)
