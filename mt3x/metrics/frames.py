@@ -14,7 +14,10 @@ that share note-seq's instrument 0 hide each other; notes here have no such numb
 takes it as an argument. (That MT3 takes an empty reference for drums changes no score.)
 """
 
+import math
+
 import numpy as np
+import numpy.typing as npt
 
 from mt3x.metrics.notes import MatchCounts, Scores
 from mt3x.music.notes import validate_notes
@@ -22,6 +25,7 @@ from mt3x.music.notes import validate_notes
 FRAMES_PER_SECOND = 62.5
 MIN_LENGTH_SECONDS = 0.05
 MT3_VELOCITY_THRESHOLD = 30
+PEDAL_FRAMES_PER_SECOND = 100.0  # as in arXiv 2010.01815
 
 
 def lengthen_short_notes(notes: np.ndarray) -> np.ndarray:
@@ -112,3 +116,32 @@ def _summed_velocities(velocity: np.ndarray, spans: np.ndarray, edges: np.ndarra
     for column, sign in ((0, 1), (1, -1)):
         np.add.at(changes, np.searchsorted(edges, spans[:, column]), sign * velocity)
     return np.cumsum(changes)[:-1]
+
+
+def count_pedal_frames(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> MatchCounts:
+    """Numbers of frames in which a sustain pedal is down: on both sides, in the reference, in the estimate.
+
+    A pedal is float [K, 2], rows of seconds down and up; a frame of 10 ms counts by its middle.
+
+    >>> count_pedal_frames([[0.0, 1.0]], [[0.5, 1.5]]).scores().f1
+    0.5
+
+    Raises:
+      ValueError: a row ends before it begins, or a time is negative or not finite.
+    """
+    pedals = [np.asarray(pedal, np.float64).reshape(-1, 2) for pedal in (reference, estimate)]
+    for pedal in pedals:
+        if not np.isfinite(pedal).all() or (pedal < 0).any() or (pedal[:, 1] < pedal[:, 0]).any():
+            raise ValueError(
+                f"pedal is {pedal.tolist()}; it must be rows of seconds, down, then up, from 0 on"
+            )
+    end_seconds = max((float(pedal.max()) for pedal in pedals if len(pedal)), default=0.0)
+    middle = (np.arange(math.ceil(end_seconds * PEDAL_FRAMES_PER_SECOND)) + 0.5) / PEDAL_FRAMES_PER_SECOND
+    ours, theirs = (_is_down(pedal, middle) for pedal in pedals)
+    return MatchCounts(int((ours & theirs).sum()), int(ours.sum()), int(theirs.sum()))
+
+
+def _is_down(pedal: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """bool [F]"""
+    presses, lifts = np.sort(pedal, axis=0).T
+    return np.searchsorted(presses, seconds, side="right") > np.searchsorted(lifts, seconds, side="right")

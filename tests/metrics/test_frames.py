@@ -4,7 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mt3x.metrics.frames import count_frames, drop_overwritten, frame_scores, lengthen_short_notes
+from mt3x.metrics.frames import (
+    count_frames,
+    count_pedal_frames,
+    drop_overwritten,
+    frame_scores,
+    lengthen_short_notes,
+)
 from mt3x.metrics.instruments import extract_track
 from mt3x.metrics.notes import MatchCounts, Scores
 from mt3x.music.notes import NOTE_DTYPE, empty_notes, make_notes
@@ -123,3 +129,18 @@ def test_a_frame_rate_must_be_above_zero(rate):
 def test_unsound_notes_are_refused():
     with pytest.raises(ValueError, match="note 0 has pitch 128"):
         frame_scores(np.zeros(0, NOTE_DTYPE), make_notes(0.0, 1.0, 128))
+
+
+def test_frames_of_the_pedal_by_hand():
+    counts = count_pedal_frames([[0.0, 1.0], [2.0, 2.5]], [[0.5, 1.25], [2.0, 2.5]])
+    assert (counts.matched, counts.reference, counts.estimate) == (100, 150, 125)
+    assert count_pedal_frames([], []) == MatchCounts()
+    assert count_pedal_frames([[0.0, 1.0]], np.zeros((0, 2))).scores().f1 == 0
+    # Rows may overlap, as those of two pianos, and touch.
+    assert count_pedal_frames([[0.0, 0.6], [0.4, 0.8], [0.8, 1.0]], [[0.0, 1.0]]).scores().f1 == 1
+
+
+@pytest.mark.parametrize("pedal", [[[1.0, 0.5]], [[-1.0, 0.5]], [[0.0, float("inf")]]])
+def test_a_pedal_that_cannot_be_is_refused(pedal):
+    with pytest.raises(ValueError, match="it must be rows of seconds, down, then up, from 0 on"):
+        count_pedal_frames(pedal, [[0.0, 1.0]])
