@@ -13,7 +13,7 @@ import pytest
 import mt3x
 from mt3x.apps.cli import main
 from mt3x.apps.console.gin_files import GIN_DIRECTORIES
-from mt3x.apps.train import read_settings
+from mt3x.apps.train import _told, read_settings
 from mt3x.checkpoints import load_params
 from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, save_scores
 from mt3x.music.instruments import Granularity
@@ -22,6 +22,7 @@ from mt3x.tokens.vocabulary import VocabularyConfig
 from mt3x.training.adafactor import AdafactorConfig
 from mt3x.training.config import LossConfig, OptimizerConfig
 from mt3x.training.frame_loss import FrameLossConfig
+from mt3x.training.initialization import StartingPoint
 from mt3x.transcription.models import resolve_model
 from mt3x.transcription.tokens.config import PRESETS
 
@@ -131,6 +132,17 @@ def test_fine_tuning_the_default_model_keeps_its_settings_whatever_the_task_says
     assert settings.training.frozen == ("trunk/.*",)
     assert settings.training.loss.drum_weight == 0
     assert settings.training.optimizer == AdafactorConfig()
+
+
+def test_what_the_weights_lack_is_told_in_one_line(capsys):
+    whole = StartingPoint({})
+    assert _told("old", whole) is whole and capsys.readouterr().err == ""
+    _told(
+        "old",
+        StartingPoint({}, fresh=("network/trunk/pedal/bias", "network/trunk/pedal/kernel", "frame_head/x/y")),
+    )
+    expected = "mt3x train: old has no frame_head/x, trunk/pedal; fresh weights for these\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_fine_tuning_a_model_that_writes_tokens_may_change_its_vocabulary():

@@ -178,6 +178,7 @@ def test_a_drum_frame_reads_34_frames_either_way(drum_bands):
         ({"recurrent_channels": 0}, "recurrent_channels is 0; it must be at least 1"),
         ({"roll_width": 0}, "roll_width is 0; it must be at least 1"),
         ({"drum_width": 0}, "drum_width is 0; it must be at least 1"),
+        ({"pedal_width": -1}, "pedal_width is -1; it must be at least 0"),
         ({"drum_channels": (4,)}, r"drum_channels is \(4,\); give two sizes of at least 1"),
         ({"drum_channels": [4, 0]}, r"drum_channels is \(4, 0\); give two sizes of at least 1"),
         ({"note_width": 0}, "note_width is 0; it must be a multiple of 4, at least 4"),

@@ -54,7 +54,7 @@ TRAINING = TrainConfig(
 
 def with_pedal(config):
     """The configuration with a head for the pedal."""
-    return dataclasses.replace(config, network=dataclasses.replace(config.network, pedal_width=4))
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, pedal_width=16))
 
 
 def samples_of(key, batch, resources):
@@ -187,7 +187,7 @@ def test_weights_with_a_head_for_the_pedal_are_no_start_of_a_network_without(tin
     save_weights_and_position(tmp_path / "w", config, params, params["network"], 7, {})
     with pytest.raises(CheckpointError, match=r"8 unexpected \(average/trunk/pedal/bias \[1\]; "):
         start_from_weights(tmp_path / "w", tiny_config, TRAINING)
-    with pytest.raises(ValueError, match=r"TrunkConfig\.pedal_width is 0, expected 4"):
+    with pytest.raises(ValueError, match=r"TrunkConfig\.pedal_width is 0, expected 16"):
         start_from_checkpoint(tmp_path / "w", tiny_config, TRAINING)
 
 
