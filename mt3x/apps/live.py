@@ -102,8 +102,9 @@ def _mistake(args: argparse.Namespace) -> str | None:
         return "--batch-size would delay the notes; leave it out with --live"
     if args.format not in (None, ("json",)):
         return "with --live, --format is json or left out; the name of -o says what is written there"
-    if args.bends:
-        return "--bends is for recordings; record first, then transcribe the file"
+    for option in ("bends", "pedal"):
+        if getattr(args, option):
+            return f"--{option} is for recordings; record first, then transcribe the file"
     if args.keep_all:
         return "--keep-all is for recordings; live notes keep their instruments as it is"
     if args.beats and (args.output is None or args.output.suffix.lower() != ".mid"):

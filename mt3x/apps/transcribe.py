@@ -71,6 +71,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "their own (MPE); .json a list of cents for each note",
     )
     parser.add_argument(
+        "--pedal",
+        action="store_true",
+        help="write when a piano's sustain pedal is down: .mid gets control 64, .json a list of seconds; "
+        "notes still end where their sound does",
+    )
+    parser.add_argument(
         "--keep-all",
         action="store_true",
         help="keep instruments with a few notes that another one explains; without, the other one plays them",
@@ -106,9 +112,10 @@ def run(args: argparse.Namespace) -> int:
     if args.beats and "mid" not in (args.format or ("mid",)):
         complain("--beats is for --format mid")
         return 2
-    if args.bends and not {"mid", "json"} & set(args.format or ("mid",)):
-        complain("--bends is for --format mid and json")
-        return 2
+    for option in ("bends", "pedal"):
+        if getattr(args, option) and not {"mid", "json"} & set(args.format or ("mid",)):
+            complain(f"--{option} is for --format mid and json")
+            return 2
     for option in ("sample_rate", "channels", "pcm", "device"):
         if getattr(args, option) is not None:
             complain(f"--{option.replace('_', '-')} is for --live; a file knows its own")
@@ -139,6 +146,9 @@ def run(args: argparse.Namespace) -> int:
             return 2
         if args.bends and not transcriber.knows_bends:
             complain(f"--bends: {transcriber.name} writes tokens, which hold no bends; leave it out")
+            return 2
+        if args.pedal and not transcriber.knows_pedal:
+            complain(f"--pedal: {transcriber.name} has not learned the sustain pedal; leave it out")
             return 2
         failed += _transcribe(todo, transcriber, args)
     if len(jobs) + len(complaints) > 1:
@@ -173,7 +183,7 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
         recordings = [near(job.recording) for job in jobs]
         reported = None if args.quiet else show
         found = transcriber.transcribe_all(
-            recordings, num_workers, reported, bends=args.bends, keep_all=args.keep_all
+            recordings, num_workers, reported, bends=args.bends, pedal=args.pedal, keep_all=args.keep_all
         )
         for job, transcription in zip(jobs, found, strict=True):
             progress.clear()

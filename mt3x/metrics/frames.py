@@ -142,6 +142,6 @@ def count_pedal_frames(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> Mat
 
 
 def _is_down(pedal: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """bool [F]"""
+    """Whether it is down at these times: bool [F]."""
     presses, lifts = np.sort(pedal, axis=0).T
     return np.searchsorted(presses, seconds, side="right") > np.searchsorted(lifts, seconds, side="right")

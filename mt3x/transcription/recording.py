@@ -9,7 +9,7 @@ import numpy as np
 from mt3x.audio.load import AudioError
 from mt3x.audio.segments import iter_segments
 from mt3x.transcription.config import ModelConfig
-from mt3x.transcription.recogniser import Recogniser
+from mt3x.transcription.recogniser import NOTES_ALONE, Recogniser, Request
 from mt3x.transcription.result import Transcription
 from mt3x.transcription.segment import Segment
 
@@ -31,22 +31,19 @@ class Recording:
         recogniser: Recogniser,
         config: ModelConfig,
         number: int = 0,
-        has_bends: bool = False,
-        keep_all: bool = True,
+        request: Request = NOTES_ALONE,
         shows_silence: bool = False,
     ):
         """Begins with nothing read.
 
         Args:
-          has_bends: keep how notes bend.
-          keep_all: keep instruments with a few notes that another one explains.
           shows_silence: show the network segments without sound, too.
         """
         self.number = number
         self.total_seconds: float | None = None
         self.is_read = False
         self.error: AudioError | None = None
-        self._collector = recogniser.new_collector(has_bends, keep_all)
+        self._collector = recogniser.new_collector(request)
         self._tuning = recogniser.new_tuning_tracker()
         self._lead_frames, self._tail_frames = recogniser.lead_frames, recogniser.tail_frames
         self._config, self._shows_silence = config, shows_silence
@@ -101,7 +98,9 @@ class Recording:
         notices = _notices(self._num_taken + len(found.notes), self._num_sounding, found.num_cut)
         tuning_cents = None if self._tuning is None else self._tuning.cents
         seconds = self._num_samples / self._config.sample_rate
-        return Transcription(found.notes, found.report, seconds, model, notices, tuning_cents, found.bends)
+        return Transcription(
+            found.notes, found.report, seconds, model, notices, tuning_cents, found.bends, found.pedal
+        )
 
     def _counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for block in blocks:

@@ -41,6 +41,8 @@ class Transcription:
       tuning_cents: how far the recording lies above 440 Hz; None where the model does not tell.
       bends: how each note bends, where that was asked for: float32 [K, 2], seconds, and cents above its pitch
         in the recording's tuning.
+      pedal: when the pianos' sustain pedal is down, where that was asked for and a piano plays: float64 [K,
+        2], seconds down and up, in order. Notes' ends are those of the sound, with the pedal in them.
     """
 
     notes: np.ndarray
@@ -50,6 +52,7 @@ class Transcription:
     notices: tuple[str, ...] = ()
     tuning_cents: float | None = None
     bends: tuple[np.ndarray, ...] | None = None
+    pedal: np.ndarray | None = None
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ class Transcription:
 
         The name's end says what: `.mid`, `.json`, `.csv`, or `.musicxml`, where they are written as a score
         (`mt3x.score.notation.writing.notate`). Bends go into `.mid`, for the pitch wheel
-        (`mt3x.music.bends`), and into `.json`.
+        (`mt3x.music.bends`), and into `.json`; so does the pedal, in `.mid` as control 64 of the pianos.
 
         Args:
           beats: find the beats, and give `.mid` their tempos and time signatures, so that its bars lie where
@@ -88,6 +91,7 @@ class Transcription:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of the JSON file as plain Python values."""
+        pedal = {} if self.pedal is None else {"pedal": np.round(self.pedal, 3).tolist()}
         return {
             "format": JSON_FORMAT,
             "model": self.model,
@@ -95,6 +99,7 @@ class Transcription:
             "report": dataclasses.asdict(self.report),
             "notices": list(self.notices),
             "tuning_cents": None if self.tuning_cents is None else round(self.tuning_cents, 1),
+            **pedal,
             "notes": list(self._rows_with_bends()),
         }
 
@@ -209,7 +214,7 @@ def _rows(notes: np.ndarray) -> Iterator[dict[str, Any]]:
 
 
 def _to_midi(transcription: Transcription) -> bytes:
-    return midi_bytes(transcription.notes, bends=transcription.bends)
+    return midi_bytes(transcription.notes, bends=transcription.bends, pedal=transcription.pedal)
 
 
 def _to_midi_with_beats(transcription: Transcription) -> bytes:
@@ -218,15 +223,19 @@ def _to_midi_with_beats(transcription: Transcription) -> bytes:
     notes = transcription.notes
     if not len(notes):
         return midi_bytes(notes)
-    return midi_bytes(notes, midi_tempo_map(track_beats(notes)), transcription.bends)
+    tempo_map = midi_tempo_map(track_beats(notes))
+    return midi_bytes(notes, tempo_map, transcription.bends, transcription.pedal)
 
 
 def _to_json(transcription: Transcription) -> bytes:
     content = transcription.to_dict()
-    # One note to a line: a reader of the file, or of a diff of two, sees notes.
-    notes = ",\n".join(f"  {json.dumps(note)}" for note in content.pop("notes"))
-    head = json.dumps(content, indent=1).removesuffix("\n}")
-    return f'{head},\n "notes": [\n{notes}\n ]\n}}\n'.encode()
+    # One note to a line, and one row of the pedal: a reader of the file, or of a diff of two, sees notes.
+    lists = {name: content.pop(name) for name in ("pedal", "notes") if name in content}
+    text = json.dumps(content, indent=1).removesuffix("\n}")
+    for name, rows in lists.items():
+        lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+        text += f',\n "{name}": [\n{lines}\n ]'
+    return f"{text}\n}}\n".encode()
 
 
 def note_objects(notes: np.ndarray) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
 from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.models import make_recogniser, resolve_model
+from mt3x.transcription.recogniser import NOTES_ALONE, Request
 from mt3x.transcription.recording import Recording
 from mt3x.transcription.result import Transcription
 from mt3x.transcription.segment import Segment
@@ -118,6 +119,11 @@ class Transcriber:
         """Whether it can say how notes bend."""
         return self._recogniser.knows_bends
 
+    @property
+    def knows_pedal(self) -> bool:
+        """Whether it can say when a piano's sustain pedal is down."""
+        return self._recogniser.knows_pedal
+
     def transcribe(
         self,
         recording: str | os.PathLike[str] | np.ndarray,
@@ -125,6 +131,7 @@ class Transcriber:
         progress: Progress | None = None,
         *,
         bends: bool = False,
+        pedal: bool = False,
         keep_all: bool = False,
     ) -> Transcription:
         """The notes of a recording.
@@ -134,15 +141,17 @@ class Transcriber:
           sample_rate: of the samples, Hz; a file knows its own.
           progress: called after each segment with (seconds done, seconds of the recording).
           bends: say how each note bends, too; for a frame recogniser.
+          pedal: say when the pianos' sustain pedal is down, too; for a frame recogniser that has learned it.
           keep_all: keep instruments with a few notes that another one explains nearly as well, as `stream`
             does; by default these notes go to the other one. A token recogniser keeps all.
 
         Raises:
           AudioError: the recording can't be read or used; it is a ValueError and says why in one line.
-          ValueError: samples without sample_rate, a file with one, or bends of a model that knows none.
+          ValueError: samples without sample_rate, a file with one, or bends or a pedal of a model that knows
+            none.
         """
         blocks, total_seconds = self._open(recording, sample_rate)
-        opened = self._begin(bends=bends, keep_all=keep_all)
+        opened = self._begin(Request(bends, pedal, keep_all))
         for segment, predicted in self._recogniser.recognise(opened.segments(blocks)):
             opened.collect(segment, predicted)
             if progress is not None:
@@ -156,6 +165,7 @@ class Transcriber:
         progress: Callable[[int, float, float | None], None] | None = None,
         *,
         bends: bool = False,
+        pedal: bool = False,
         keep_all: bool = False,
     ) -> Iterator[Transcription | AudioError]:
         """The notes of many recordings, as of each by `transcribe`, in less time where they are short.
@@ -168,20 +178,20 @@ class Transcriber:
             is enough where the network runs on a CPU.
           progress: called after each segment with (number of the recording, seconds of it that are done,
             seconds of the whole, None where unknown).
-          bends, keep_all: as for `transcribe`.
+          bends, pedal, keep_all: as for `transcribe`.
 
         Yields:
           For each recording, in order, its transcription, or the error that says why there is none.
 
         Raises:
-          ValueError: num_workers is negative, or bends of a model that knows none.
+          ValueError: num_workers is negative, or bends or a pedal of a model that knows none.
         """
         opened: deque[Recording] = deque()
         read = read_recordings(recordings, self.config.sample_rate, num_workers)
 
         def segments() -> Iterator[Segment]:
             for number, blocks in read:
-                opened.append(self._begin(number, bends, keep_all))
+                opened.append(self._begin(Request(bends, pedal, keep_all), number))
                 try:
                     if progress is not None:
                         opened[-1].total_seconds = audio_seconds(recordings[number])
@@ -225,7 +235,7 @@ class Transcriber:
         Raises:
           AudioError: samples that can't be used, while iterating.
         """
-        opened = self._begin(keep_all=True)
+        opened = self._begin(NOTES_ALONE)
         mono = from_blocks(blocks, sample_rate, self.config.sample_rate)
         for segment, predicted in self._recogniser.recognise(opened.segments(mono)):
             opened.collect(segment, predicted)
@@ -252,10 +262,12 @@ class Transcriber:
         samples = from_array(recording, sample_rate, target_rate)
         return [samples], len(samples) / target_rate
 
-    def _begin(self, number: int = 0, bends: bool = False, keep_all: bool = False) -> Recording:
-        if bends and not self.knows_bends:
+    def _begin(self, request: Request, number: int = 0) -> Recording:
+        if request.bends and not self.knows_bends:
             raise ValueError(f"{self.name} writes tokens, which hold no bends; leave bends out")
-        return Recording(self._recogniser, self.config, number, bends, keep_all, self._mt3_compatible)
+        if request.pedal and not self.knows_pedal:
+            raise ValueError(f"{self.name} has not learned the sustain pedal; leave pedal out")
+        return Recording(self._recogniser, self.config, number, request, self._mt3_compatible)
 
     def _end_seconds(self, segment: Segment) -> float:
         return (segment.first_frame + segment.num_frames) / self.config.frames_per_second

@@ -146,6 +146,7 @@ def test_a_take_is_not_overwritten_unless_asked_for(listen, folder):
         (["--workers", "1"], "--workers reads files ahead; leave it out with --live"),
         (["--format", "mid"], "with --live, --format is json or left out"),
         (["--bends"], "--bends is for recordings; record first, then transcribe the file"),
+        (["--pedal"], "--pedal is for recordings; record first, then transcribe the file"),
         (["--keep-all"], "--keep-all is for recordings; live notes keep their instruments as it is"),
         (["--beats"], "--beats is for a MIDI file: name one, as in -o take.mid"),
         (["--beats", "-o", "take.json"], "--beats is for a MIDI file"),

@@ -1,6 +1,7 @@
 """The command with a transcriber that hears one note in every recording; the real one runs in end_to_end/."""
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -21,18 +22,22 @@ from tests.score.performances import play, waltz
 class OneNoteTranscriber:
     """Finds a violin's note and a drum hit, nothing in files named `silent`; fails on those named `bad`."""
 
-    name, knows_bends = "fake", True
+    name, knows_bends, knows_pedal = "fake", True, True
 
     def __init__(self):
         self.recordings = []
 
-    def transcribe_all(self, recordings, num_workers, progress=None, bends=False, keep_all=False):
+    def transcribe_all(
+        self, recordings, num_workers, progress=None, bends=False, pedal=False, keep_all=False
+    ):
         self.num_workers = num_workers
         for number, recording in enumerate(recordings):
             found = self.transcribe(recording)
             if bends:
                 violin = np.array([[0.0, 50.0]], np.float32)
                 found = dataclasses.replace(found, bends=(violin, np.zeros((0, 2), np.float32)))
+            if pedal:
+                found = dataclasses.replace(found, pedal=np.array([[0.25, 0.75]]))
             yield found
             if progress is not None:
                 progress(number, 1.0, 2.0)
@@ -121,6 +126,23 @@ def test_bends_are_refused_where_they_cannot_be(fake, capsys):
     fake.knows_bends = False
     assert main(["transcribe", "--bends", "song.wav"]) == 2
     expected = "mt3x: --bends: fake writes tokens, which hold no bends; leave it out\n"
+    assert capsys.readouterr().err == expected
+    assert files() == ["song.wav"]
+
+
+def test_a_pedal_is_asked_for_and_written(fake):
+    touch("song.wav")
+    assert main(["transcribe", "song.wav", "--pedal", "--bends", "--format", "json,mid"]) == 0
+    assert json.loads(Path("song.json").read_text())["pedal"] == [[0.25, 0.75]]
+
+
+def test_a_pedal_is_refused_where_it_cannot_be(fake, capsys):
+    touch("song.wav")
+    assert main(["transcribe", "--pedal", "song.wav", "--format", "csv,musicxml"]) == 2
+    assert capsys.readouterr().err == "mt3x: --pedal is for --format mid and json\n"
+    fake.knows_pedal = False
+    assert main(["transcribe", "--pedal", "song.wav"]) == 2
+    expected = "mt3x: --pedal: fake has not learned the sustain pedal; leave it out\n"
     assert capsys.readouterr().err == expected
     assert files() == ["song.wav"]
 

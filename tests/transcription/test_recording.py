@@ -31,6 +31,7 @@ class FakeCollector:
 
 class FakeRecogniser:
     lead_frames, tail_frames, knows_bends = CONFIG.lead_frames, CONFIG.tail_frames, False
+    knows_pedal = False
 
     def __init__(self, num_cut=0):
         self.collectors, self.num_cut = [], num_cut
@@ -38,7 +39,7 @@ class FakeRecogniser:
     def recognise(self, segments):
         return ((segment, None) for segment in segments)
 
-    def new_collector(self, follow_bends, keep_all):
+    def new_collector(self, request):
         self.collectors.append(FakeCollector(self.num_cut))
         return self.collectors[-1]
 

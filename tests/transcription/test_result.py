@@ -90,6 +90,24 @@ def test_bends_are_in_midi_and_json_with_their_notes(tmp_path):
         assert [m.pitch for track in tracks for m in track if m.type == "pitchwheel"] == [0, 2048]
 
 
+def test_the_pedal_is_in_midi_and_json_beside_bends_and_beats(tmp_path):
+    still = np.zeros((0, 2), np.float32)
+    held = transcription(pedal=np.array([[0.0, 0.5], [0.6004, 1.75]]), bends=(still, still, still))
+    text = held.save(tmp_path / "song.json").read_text()
+    assert json.loads(text)["pedal"] == [[0.0, 0.5], [0.6, 1.75]]
+    assert sum(line.startswith("  [") for line in text.splitlines()) == 2
+    assert "pedal" not in transcription().to_dict()
+    for beats in (False, True):
+        tracks = mido.MidiFile(held.save(tmp_path / "song.mid", beats=beats)).tracks
+        found = [
+            (track.name, m.value)
+            for track in tracks
+            for m in track
+            if m.type == "control_change" and m.control == 64
+        ]
+        assert found == [("Acoustic Grand Piano", value) for value in (127, 0, 127, 0)]
+
+
 def test_csv_has_a_header_and_a_row_per_note(tmp_path):
     path = transcription().save(tmp_path / "song.csv")
     with open(path, newline="") as file:

@@ -317,6 +317,28 @@ def test_bends_are_refused_of_a_model_that_writes_tokens(transcriber):
         transcriber.transcribe(tones(1.0), RATE, bends=True)
 
 
+def test_a_pedal_comes_with_the_notes_of_a_model_that_has_learned_it(
+    frames_transcriber, tiny_config, guessing_params
+):
+    with pytest.raises(ValueError, match="frames has not learned the sustain pedal; leave pedal out"):
+        frames_transcriber.transcribe(tones(1.0), RATE, pedal=True)
+    network = dataclasses.replace(tiny_config.network, pedal_width=4)
+    thresholds = Thresholds(*[0.3] * 8, pedal_down=0.5, pedal_up=0.4)
+    config = dataclasses.replace(tiny_config, network=network, thresholds=thresholds, instruments=(0,))
+    pooled = np.zeros((2 * network.feature_channels, 4), np.float32)
+    head = {
+        "pedal_hidden": {"kernel": pooled, "bias": np.ones(4, np.float32)},
+        "pedal": {"kernel": np.ones((4, 1), np.float32), "bias": np.zeros(1, np.float32)},  # always down
+    }
+    params = {**guessing_params, "trunk": guessing_params["trunk"] | head}
+    transcriber = Transcriber(config, params, batch_size=4)
+    assert transcriber.knows_pedal and not frames_transcriber.knows_pedal
+    found = transcriber.transcribe(tones(3.1), RATE, pedal=True)
+    assert len(found.notes) and found.pedal.dtype == np.float64
+    assert len(found.pedal) == 1 and found.pedal[0] == pytest.approx([0.0, 3.1], abs=0.05)
+    assert transcriber.transcribe(tones(3.1), RATE).pedal is None
+
+
 def test_options_of_a_frame_recogniser_are_taken_or_refused(frames_folder):
     loaded = mt3x.load(frames_folder, merge_restrikes_seconds=0.2, instruments="drums", dtype="float32")
     assert (loaded.config.merge_seconds, loaded.config.instruments) == (0.2, (DRUMS,))

@@ -10,13 +10,15 @@ import dataclasses
 import numpy as np
 
 from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NUM_PITCHES
+from mt3x.music.instruments import is_piano
 from mt3x.music.notes import empty_notes, make_notes, note_order
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.instrument_prior import InstrumentPrior, fold_strays
 from mt3x.transcription.frames.network import REACH_FRAMES
+from mt3x.transcription.frames.pedal import PedalFollower
 from mt3x.transcription.frames.predictions import FramePredictions
-from mt3x.transcription.recogniser import Collected
+from mt3x.transcription.recogniser import NOTES_ALONE, Collected, Request
 from mt3x.transcription.segment import Segment
 
 DRUM_SECONDS = 0.01
@@ -70,13 +72,12 @@ class NoteAssembler:
     Segments are `segment_frames` long, share `lead_frames` and `tail_frames` with their neighbours, and begin
     `lead_frames` before the recording.
 
-    follow_bends: keep how each note bends: float32 [K, 2], seconds and cents above its pitch, in rising order
-      of time; nothing of a drum hit.
-    keep_all: keep instruments with a few notes that another one explains (`instrument_prior.fold_strays`), as
-      those do who take notes before the end.
+    A bend that is asked for is float32 [K, 2], seconds and cents above the note's pitch, in rising order of
+    time; nothing of a drum hit. Who takes notes before the end asks to keep all instruments: it is known only
+    then which ones others explain (`instrument_prior.fold_strays`).
     """
 
-    def __init__(self, config: FrameConfig, follow_bends: bool = False, keep_all: bool = True):
+    def __init__(self, config: FrameConfig, request: Request = NOTES_ALONE):
         self._config, self._thresholds = config, config.thresholds
         self._fps = config.spectra.frames_per_second
         self._decided = 0  # frames of the recording about which nothing changes any more
@@ -87,10 +88,12 @@ class NoteAssembler:
         self._struck = np.full(len(DRUM_GROUPS), -np.inf)
         self._rows: list[_Row] = []
         self._bends: list[np.ndarray] = []  # of the rows
-        self._folds = not keep_all and not config.instruments
+        self._folds = not request.keep_all and not config.instruments
         self._logits: list[np.ndarray] = []  # of the rows that are pitched, where strays are folded
-        self._follows_bends = follow_bends
+        self._follows_bends = request.bends
         self._cents: list[tuple[np.ndarray, np.ndarray]] = []  # seconds [n], cents [n, 88] of late
+        knows_pedal = config.network.pedal_width > 0
+        self._pedal = PedalFollower(self._thresholds) if request.pedal and knows_pedal else None
 
     def add(self, segment: Segment, predicted: FramePredictions | None) -> None:
         """Adds the next segment; nothing is found in a silent one, for which there are no predictions."""
@@ -102,7 +105,7 @@ class NoteAssembler:
         return self._take()[0]
 
     def finish(self) -> Collected:
-        """All notes that were not taken, with their bends where they are followed; no segment may follow."""
+        """All notes that were not taken, with what was asked for beside them; no segment may follow."""
         if self._last is not None:
             segment = self._last[0]
             self._decide(segment.first_frame + segment.num_frames)
@@ -111,7 +114,11 @@ class NoteAssembler:
         if self._folds:
             self._fold_strays()
         notes, bends = self._take()
-        return Collected(notes, DecodeReport(0, 0), tuple(bends) if self._follows_bends else None)
+        pedal = None
+        if self._pedal is not None and is_piano(notes).any():
+            self._pedal.lift(self._decided / self._fps)
+            pedal = self._pedal.spans()
+        return Collected(notes, DecodeReport(0, 0), tuple(bends) if self._follows_bends else None, pedal)
 
     def _fold_strays(self) -> None:
         pitched = [i for i, row in enumerate(self._rows) if not row[5]]
@@ -138,7 +145,11 @@ class NoteAssembler:
         if predicted is None:
             for row in list(self._open):
                 self._end(row, self._decided / self._fps)
+            if self._pedal is not None:
+                self._pedal.lift(self._decided / self._fps)
         else:
+            if self._pedal is not None:
+                self._follow_pedal(self._pedal, predicted, segment.first_frame, end)
             if self._config.has_drums:
                 self._strike_drums(predicted, segment.first_frame, end)
             if self._config.programs:
@@ -193,6 +204,13 @@ class NoteAssembler:
             return False
         self._began[row] = start
         return True
+
+    def _follow_pedal(
+        self, pedal: PedalFollower, predicted: FramePredictions, first_frame: int, end: int
+    ) -> None:
+        start = first_frame + FRAMES_PER_TRUNK_FRAME * np.arange(len(predicted.pedal))
+        is_decided = (start >= self._decided) & (start < end)
+        pedal.add(start[is_decided] / self._fps, predicted.pedal[is_decided])
 
     def _keep_cents(self, predicted: FramePredictions, first_frame: int, end: int) -> None:
         """Keeps what is decided on from `_decided` to `end`, as long as an open note needs it."""

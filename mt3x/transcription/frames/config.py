@@ -25,10 +25,11 @@ class Thresholds:
       note: of the note head, for a candidate to be a note.
       active: of a frame, for a note to sound on.
       offset: of an offset's peak, for a note to end there.
+      pedal_down: of a frame, for the sustain pedal to go down there; pedal_up: for it to stay down.
       kick, snare, cymbal, drum: of a drum hit: kicks, snares, hi-hats and cymbals, and all other drums.
 
     Raises:
-      ValueError: a value outside (0, 1).
+      ValueError: a value outside (0, 1), or pedal_up above pedal_down.
     """
 
     onset: float = 0.5
@@ -39,12 +40,18 @@ class Thresholds:
     snare: float = 0.7
     cymbal: float = 0.7
     drum: float = 0.6
+    pedal_down: float = 0.5
+    pedal_up: float = 0.35
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not 0 < value < 1:
                 raise ValueError(f"thresholds.{field.name} is {value}; it must lie between 0 and 1")
+        if self.pedal_up > self.pedal_down:
+            raise ValueError(
+                f"thresholds.pedal_up is {self.pedal_up}; it must be at most pedal_down, {self.pedal_down}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

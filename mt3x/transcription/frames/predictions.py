@@ -20,6 +20,7 @@ class FramePredictions(NamedTuple):
       active, offset: float32 [F, 88], of a note that sounds, and that ends.
       cents: float32 [T, 88], how far from its pitch a note sounds.
       drums: float32 [2 F, 47], of hits.
+      pedal: float32 [T], of a sustain pedal that is down; None of a network without a head for it.
     """
 
     onset: Any
@@ -32,6 +33,7 @@ class FramePredictions(NamedTuple):
     offset: Any
     cents: Any
     drums: Any
+    pedal: Any = None
 
 
 def predict(
@@ -39,7 +41,7 @@ def predict(
 ) -> FramePredictions:
     """Predictions of segments float32 [B, N], each read with the bank's filters number `detuning` [B]."""
     detected = detect(config, params, bank, samples, detuning)
-    candidates, classified = detected.candidates, detected.classified
+    candidates, classified, pedal = detected.candidates, detected.classified, detected.rolls.pedal
     return FramePredictions(
         onset=candidates.onset,
         row=candidates.row,
@@ -51,4 +53,5 @@ def predict(
         offset=jax.nn.sigmoid(detected.rolls.offset),
         cents=detected.rolls.cents,
         drums=jax.nn.sigmoid(detected.drums),
+        pedal=None if pedal is None else jax.nn.sigmoid(pedal),
     )

@@ -18,6 +18,7 @@ from mt3x.transcription.devices import SEGMENTS, share_segments
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.predictions import FramePredictions, predict
+from mt3x.transcription.recogniser import NOTES_ALONE, Request
 from mt3x.transcription.segment import Segment
 
 CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE = 8, 128
@@ -31,6 +32,7 @@ class FrameRecogniser:
       batch_size: how many segments go through it together at most.
       num_devices: how many devices share each batch.
       lead_frames, tail_frames: those of its settings.
+      knows_pedal: whether the network has a head for the sustain pedal.
     """
 
     knows_bends = True
@@ -48,6 +50,7 @@ class FrameRecogniser:
         self.batch_size, mesh = share_segments(batch_size, CPU_BATCH_SIZE, ACCELERATOR_BATCH_SIZE)
         self.num_devices = mesh.size
         self.lead_frames, self.tail_frames = config.lead_frames, config.tail_frames
+        self.knows_pedal = config.network.pedal_width > 0
         self._config = config
         self._split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((SEGMENTS,), ()))
         self._params, self._bank = jax.device_put((dict(params), make_filter_bank(config.spectra)), whole)
@@ -72,9 +75,9 @@ class FrameRecogniser:
             found = iter(self._predictions(sounding) if sounding else ())
             yield from ((segment, None if segment.is_silent else next(found)) for segment in batch)
 
-    def new_collector(self, follow_bends: bool = False, keep_all: bool = True) -> NoteAssembler:
+    def new_collector(self, request: Request = NOTES_ALONE) -> NoteAssembler:
         """A collector for a recording."""
-        return NoteAssembler(self._config, follow_bends, keep_all)
+        return NoteAssembler(self._config, request)
 
     def new_tuning_tracker(self) -> TuningTracker:
         """What follows a recording's tuning: its segments are read with filters that are detuned alike."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mt3x.transcription.recogniser import NOTES_ALONE, Request
 from mt3x.transcription.segment import Segment
 from mt3x.transcription.tokens.collector import NoteCollector
 from mt3x.transcription.tokens.config import TranscriptionConfig
@@ -19,7 +20,7 @@ class TokenRecogniser:
     """
 
     lead_frames = tail_frames = 0
-    knows_bends = False
+    knows_bends = knows_pedal = False
 
     def __init__(
         self,
@@ -37,8 +38,8 @@ class TokenRecogniser:
         """Each segment with its ids, as `Engine.decode`."""
         return self.engine.decode(segments)
 
-    def new_collector(self, follow_bends: bool = False, keep_all: bool = True) -> NoteCollector:
-        """A collector for a recording; tokens hold no bends and no second choice of an instrument."""
+    def new_collector(self, request: Request = NOTES_ALONE) -> NoteCollector:
+        """A collector for a recording; tokens hold its notes alone, and no second choice of an instrument."""
         return NoteCollector(self._config, self._mt3_compatible)
 
     def new_tuning_tracker(self) -> None:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mt3x.model.trunk import DRUM_KEYS
+from mt3x.model.trunk import DRUM_KEYS, TrunkConfig
 from mt3x.music.instruments import DRUMS
 from mt3x.music.notes import validate_notes
 from mt3x.transcription.frames.assembly import DRUM_GROUPS, DRUM_SECONDS, NoteAssembler, find_drum_hits
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.recogniser import Request
 from mt3x.transcription.segment import Segment
 
 CONFIG = FrameConfig(
@@ -83,7 +84,7 @@ def test_strays_are_folded_once_the_recording_is_known():
         ("all", CONFIG, True),
         ("given", dataclasses.replace(CONFIG, instruments=(0, 11, DRUMS)), False),
     ):
-        assembler = NoteAssembler(config, keep_all=keep_all)
+        assembler = NoteAssembler(config, Request(keep_all=keep_all))
         assembler.add(segment(0), first)
         assembler.add(segment(1), predictions(piano))
         found[name] = assembler.finish().notes
@@ -224,7 +225,7 @@ def test_whatever_is_predicted_the_notes_are_sound(seed):
 
 def bends_of(*parts):
     """Notes and bends of segments whose cents are the trunk frame's number in the recording."""
-    assembler = NoteAssembler(CONFIG, follow_bends=True)
+    assembler = NoteAssembler(CONFIG, Request(bends=True))
     for number, part in enumerate(parts):
         frames = np.arange(16) + (STRIDE * number - 4) / 2
         assembler.add(segment(number), part._replace(cents=np.broadcast_to(frames[:, None], (16, 88))))
@@ -263,7 +264,48 @@ def test_notes_are_the_same_with_bends_and_without():
 
 
 def test_what_no_note_needs_any_more_is_forgotten():
-    assembler = NoteAssembler(CONFIG, follow_bends=True)
+    assembler = NoteAssembler(CONFIG, Request(bends=True))
     for number in range(50):
         assembler.add(segment(number), predictions([(8.5, 39, 0.9, 0.9, 40, 77)], active=[(39, 8, 15)]))
     assert len(assembler._cents) <= 2
+
+
+WITH_PEDAL = dataclasses.replace(CONFIG, network=TrunkConfig(pedal_width=8))
+PIANO_NOTE = (8.5, 39, 0.9, 0.9, 0, 77)
+
+
+def pedal_of(*pedals, notes=(PIANO_NOTE,), config=WITH_PEDAL, request=Request(pedal=True)):
+    """The pedal of segments with the same notes and these probabilities [16]; None for a silent segment."""
+    assembler = NoteAssembler(config, request)
+    part = predictions(notes, active=[(39, 8, 15)])
+    for number, pedal in enumerate(pedals):
+        assembler.add(segment(number), None if pedal is None else part._replace(pedal=pedal))
+    return assembler.finish().pedal
+
+
+def down(first, last):
+    """Probabilities of 16 trunk frames: the pedal is down from `first` to `last`."""
+    return np.where((np.arange(16) >= first) & (np.arange(16) <= last), 0.9, 0.1)
+
+
+def test_the_pedal_is_followed_across_segments_by_what_each_decides_on():
+    # Segments share trunk frames: those from 14 on of the first are 2 and on of the second.
+    first, second = down(5, 15), down(0, 6)
+    second[0] = 0.0  # the first segment decides there
+    pedal = pedal_of(first, second)
+    # Trunk frame 5 begins 6 frames into the recording; 7 of the second segment begin at 20 + 14.
+    assert pedal.dtype == np.float64
+    np.testing.assert_allclose(pedal / FRAME, [(6, 34)])
+
+
+def test_a_pedal_that_is_never_lifted_ends_with_the_recording_and_silence_lifts_it():
+    np.testing.assert_allclose(pedal_of(down(5, 15)) / FRAME, [(6, 28)])
+    np.testing.assert_allclose(pedal_of(down(5, 15), None) / FRAME, [(6, 24)])
+    np.testing.assert_allclose(pedal_of(None, down(0, 15)) / FRAME, [(24, 52)])
+
+
+def test_without_a_piano_a_head_or_a_wish_there_is_no_pedal():
+    assert pedal_of(down(5, 15), notes=[(8.5, 39, 0.9, 0.9, 40, 77)]) is None
+    assert pedal_of(down(5, 15), request=Request()) is None
+    assert pedal_of(down(5, 15), config=CONFIG) is None
+    assert pedal_of(down(9, 8)).shape == (0, 2)  # a piano without a pedal
