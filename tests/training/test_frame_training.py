@@ -192,7 +192,7 @@ def test_weights_with_a_head_for_the_pedal_are_no_start_of_a_network_without(tin
 
 
 @pytest.mark.slow
-def test_the_pedal_is_learned_by_heart_too(tiny_config, tiny_batch):
+def test_a_head_for_the_pedal_learns_where_the_batch_tells_the_pedal(tiny_config, tiny_batch):
     config, optimizer, mesh = with_pedal(tiny_config), make_optimizer(TRAINING), make_mesh()
     params = jax.tree.map(np.asarray, fresh_start(config, TRAINING).params)
     state = replicate(new_state(params, optimizer), mesh)
@@ -201,14 +201,17 @@ def test_the_pedal_is_learned_by_heart_too(tiny_config, tiny_batch):
     pedal = np.array([[[0.12, 0.256]], [[0.0, 0.0]]], np.float32)
     batch, key = split_batch({**tiny_batch, "pedal": pedal}, mesh), replicate(jax.random.key(0), mesh)
     measured = []
-    for _ in range(30):
+    for _ in range(10):
         state, values = step(state, batch, key, None)
         measured.append({name: float(value) for name, value in values.items()})
     assert set(measured[0]) == MEASURED | {"pedal_loss", "pedal_f1"}
-    assert measured[-1]["pedal_loss"] < 0.7 * measured[0]["pedal_loss"]
+    assert measured[-1]["pedal_loss"] < measured[0]["pedal_loss"]
+    trunk, learned = params["network"]["trunk"], state.params["network"]["trunk"]
+    moved = jax.tree.map(lambda a, b: bool((a != np.asarray(b)).any()), trunk, learned)
+    assert all(jax.tree.leaves({layer: moved[layer] for layer in PEDAL_LAYERS}))
     marks = names_of(_layer_matrices(params))
-    assert marks["network/trunk/pedal_hidden/kernel"] is not None
-    assert marks["network/trunk/pedal/kernel"] is None  # an output layer
+    assert "network/trunk/pedal_hidden/kernel" in marks
+    assert "network/trunk/pedal/kernel" not in marks  # an output layer, for Adam
 
 
 def test_a_directory_of_another_kind_of_model_is_left_alone(run, tmp_path):

@@ -274,9 +274,9 @@ WITH_PEDAL = dataclasses.replace(CONFIG, network=TrunkConfig(pedal_width=8))
 PIANO_NOTE = (8.5, 39, 0.9, 0.9, 0, 77)
 
 
-def pedal_of(*pedals, notes=(PIANO_NOTE,), config=WITH_PEDAL, request=Request(pedal=True)):
+def pedal_of(*pedals, notes=(PIANO_NOTE,), config=WITH_PEDAL, is_asked_for=True):
     """The pedal of segments with the same notes and these probabilities [16]; None for a silent segment."""
-    assembler = NoteAssembler(config, request)
+    assembler = NoteAssembler(config, Request(pedal=is_asked_for))
     part = predictions(notes, active=[(39, 8, 15)])
     for number, pedal in enumerate(pedals):
         assembler.add(segment(number), None if pedal is None else part._replace(pedal=pedal))
@@ -306,6 +306,6 @@ def test_a_pedal_that_is_never_lifted_ends_with_the_recording_and_silence_lifts_
 
 def test_without_a_piano_a_head_or_a_wish_there_is_no_pedal():
     assert pedal_of(down(5, 15), notes=[(8.5, 39, 0.9, 0.9, 40, 77)]) is None
-    assert pedal_of(down(5, 15), request=Request()) is None
+    assert pedal_of(down(5, 15), is_asked_for=False) is None
     assert pedal_of(down(5, 15), config=CONFIG) is None
     assert pedal_of(down(9, 8)).shape == (0, 2)  # a piano without a pedal
