@@ -23,6 +23,7 @@ import numpy as np
 
 from mt3x.data.spelling.scores import load_spelled_scores
 from mt3x.data.synthetic.scores import is_held_out
+from mt3x.music.files import write_whole
 from mt3x.score.io.partitura_import import import_partitura
 from mt3x.score.spelling.answers import SpellingModel
 from mt3x.score.spelling.names import positions_of, shipped_model, spell
@@ -122,7 +123,7 @@ def ps13_with_cache(pieces: list[Piece], cache: Path) -> dict[str, dict[str, int
     for piece in pieces:
         if piece.name not in known:
             known[piece.name] = ps13(piece)
-            cache.write_text(json.dumps(known))
+            write_whole(cache, json.dumps(known).encode())
     return known
 
 

@@ -32,6 +32,7 @@ from clips import Kind, read_clips
 from mt3x.audio.load import load_audio
 from mt3x.data.synthetic.played_examples import PlayedConfig, open_played_examples
 from mt3x.metrics.notes import count_matches, match_notes
+from mt3x.music.files import write_whole
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.predictions import FramePredictions
@@ -228,7 +229,7 @@ def main() -> int:
     chosen = choose(config, items)
     print(chosen.thresholds)
     if args.write:
-        args.write.write_text(chosen.to_json(), encoding="utf-8")
+        write_whole(args.write, chosen.to_json().encode())
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mt3x import checkpoints
 from mt3x.checkpoints import CONFIG_FILE, CheckpointError
+from mt3x.music.files import write_whole
 
 T5X, T5X_INLINE, ORBAX = "t5x", "t5x-inline", "orbax"
 
@@ -111,7 +112,7 @@ def convert(source: str, destination: str, to: str, dtype: str | None = None) ->
     _write(destination, params, loaded.step or 0, to)
     config = checkpoints.read_config(loaded.found)
     if config is not None:
-        Path(destination, CONFIG_FILE).write_bytes(config)
+        write_whole(Path(destination, CONFIG_FILE), config)
     kind = "with" if config is not None else "without"
     print(
         f"wrote {destination}: {to}, {checkpoints.count_parameters(params):,} parameters, "

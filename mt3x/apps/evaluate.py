@@ -10,9 +10,7 @@ import contextlib
 import csv
 import io
 import json
-import os
 import sys
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from mt3x.apps.console import model_options
 from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
 from mt3x.apps.results.evaluation_files import NothingToCompare, Pair, find_pairs, read_notes
+from mt3x.music.files import write_whole
 
 if TYPE_CHECKING:
     from mt3x.metrics.report import Decoding, EvaluatedPiece
@@ -259,7 +258,7 @@ def _write_json(
         "summary": summary,
         "pieces": {piece.name: piece.report for piece in pieces},
     }
-    _write_whole(path, json.dumps(content, indent=1) + "\n")
+    _write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _write_csv(
@@ -270,7 +269,7 @@ def _write_csv(
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write_whole(path, text.getvalue())
+    _write_text(path, text.getvalue())
 
 
 def _csv_row(piece: "EvaluatedPiece") -> dict[str, Any]:
@@ -293,12 +292,7 @@ def _write_page(
     write_page(path, pieces, summary, title)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all."""
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        # A name of a file that is no text in its encoding has characters that UTF-8 cannot write.
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # A name of a file that is no text in its encoding has characters that UTF-8 cannot write.
+    write_whole(path, text.encode("utf-8", "backslashreplace"))

@@ -21,6 +21,7 @@ from mt3x.apps.console import model_options
 from mt3x.apps.console.batch import AUDIO_SUFFIXES
 from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
+from mt3x.music.files import write_whole
 from mt3x.music.midi import MIDI_SUFFIXES, read_midi_content
 
 if TYPE_CHECKING:
@@ -248,8 +249,6 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
 
 def _write(output: Path, contents: list[bytes]) -> list[Path]:
     """Writes one file, or numbered ones, and returns their names."""
-    from mt3x.transcription.result import write_whole
-
     numbers = range(1, len(contents) + 1)
     paths = [output] if len(contents) == 1 else [output.with_stem(f"{output.stem}-{n}") for n in numbers]
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -11,19 +11,17 @@ same ones; those that die away under it last until it is lifted then.
 Source: Standard MIDI Files 1.0.
 """
 
-import contextlib
 import dataclasses
 import io
 import itertools
 import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mt3x.music.bends import RANGE_CENTS, plan_voices, wheel_positions
+from mt3x.music.files import write_whole
 from mt3x.music.instruments import DRUM_CHANNEL, DRUMS_NAME, PIANO_PROGRAMS, program_name
 from mt3x.music.notes import SUSTAIN_CONTROL, sort_notes, trim_overlapping_notes, validate_notes
 from mt3x.music.tempo_map import MAX_FIFTHS, TempoMap, seconds_to_ticks, ticks_to_seconds
@@ -70,18 +68,7 @@ def write_midi(
       ValueError: the notes, the tempo, the bends or the pedal are unsound.
       OSError: the file cannot be written.
     """
-    path = Path(path)
-    data = midi_bytes(notes, tempo, bends, pedal)
-    # A name that cannot clash or grow too long, in the same folder so that the replacement is atomic.
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # gone if all went well
-            unfinished.unlink()
+    write_whole(path, midi_bytes(notes, tempo, bends, pedal))
 
 
 def midi_bytes(

@@ -9,18 +9,21 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from mt3x.music.files import whole_file
+
 _ABOUT = "config"
 
 
 def save_network(path: str | Path, about: dict[str, Any], variables: Any) -> None:
-    """Writes a network to one file.
+    """Writes a network to one file, whole or not at all.
 
     Args:
       about: what JSON can hold: sizes, and what else is needed to make the network again.
       variables: a tree of arrays; names joined by "/" are their names in the file.
     """
     flat: dict[str, Any] = flatten_dict(jax.device_get(variables), sep="/")
-    np.savez_compressed(path, **{_ABOUT: np.array(json.dumps(about))}, **flat)
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(file, **{_ABOUT: np.array(json.dumps(about))}, **flat)
 
 
 def load_network(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

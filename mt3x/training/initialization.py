@@ -34,6 +34,7 @@ from mt3x.model.alignment_prior import apply_alignment_prior
 from mt3x.model.config import TransformerConfig
 from mt3x.model.frame_head import FrameHead
 from mt3x.model.transformer import Transformer
+from mt3x.music.files import write_whole
 from mt3x.music.timegrid import steps_to_seconds
 from mt3x.tokens.vocabulary import build_codec, vocabulary_from_codec
 from mt3x.training.config import LossConfig, TrainConfig
@@ -132,7 +133,7 @@ def save_weights_and_position(
         "step": np.int32(step),
     }
     with CheckpointDirectory(path, keep=1) as directory:
-        (path / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+        write_whole(path / CONFIG_FILE, config.to_json().encode())
         directory.save(step, {"state": weights}, {"batches": position})
 
 

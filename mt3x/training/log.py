@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from mt3x.music.files import write_whole
+
 LOG_FILE, TENSORBOARD, PROFILE = "log.jsonl", "tensorboard", "profile"
 PROFILED_STEPS = 5
 
@@ -39,7 +41,7 @@ class TrainLog:
         if self._is_writer and self._path.exists():
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            self._path.write_text("".join(kept), encoding="utf-8")
+            write_whole(self._path, "".join(kept).encode())
         self._since = time.monotonic()
 
     def add(self, measured: Mapping[str, jax.Array], examples: int) -> None:

@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mt3x.checkpoints import CONFIG_FILE, CheckpointDirectory
+from mt3x.music.files import write_whole
 from mt3x.training.config import TrainConfig
 from mt3x.training.initialization import (
     StartingPoint,
@@ -145,7 +146,7 @@ def _claim_directory(directory: Path, config: ModelConfig) -> None:
     path = directory / CONFIG_FILE
     if jax.process_index() == 0 and not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(config.to_json(), encoding="utf-8")
+        write_whole(path, config.to_json().encode())
     multihost_utils.sync_global_devices("config.json is written")
     stored: ModelConfig = type(config).from_json(path.read_text(encoding="utf-8"), str(path))
     if isinstance(stored, FrameConfig) and isinstance(config, FrameConfig):

@@ -1,7 +1,6 @@
 """A transcription: the notes of one recording and facts about them, to be saved, converted or plotted.
 
-Times are seconds from the start of the recording. Files are written whole or not at all: into a temporary
-file in the same folder, which then takes the final name in one step (`os.replace`).
+Times are seconds from the start of the recording. Files are written whole or not at all.
 """
 
 import csv
@@ -9,13 +8,13 @@ import dataclasses
 import io
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mt3x.music.files import write_whole
 from mt3x.music.instruments import DRUMS_NAME, program_name
 from mt3x.music.midi_writing import midi_bytes, to_pretty_midi
 from mt3x.music.noteseq import to_note_sequence
@@ -87,7 +86,8 @@ class Transcription:
                     f"cannot save {path.name!r} with beats; name a file that ends in .mid, or leave beats out"
                 )
             encode = _to_midi_with_beats
-        return write_whole(path, encode(self))
+        write_whole(path, encode(self))
+        return path
 
     def to_dict(self) -> dict[str, Any]:
         """The content of the JSON file as plain Python values."""
@@ -169,25 +169,6 @@ class Transcription:
         ax.set_xlabel("seconds")
         ax.set_ylabel("MIDI pitch")
         return ax
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Writes a file whole or not at all; an existing one is replaced.
-
-    Raises:
-      OSError: it cannot be written.
-    """
-    path = Path(path)
-    # A name that cannot clash or grow too long, in the same folder so that the replacement is atomic.
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def _by_instrument(notes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -172,7 +172,7 @@ def test_an_interrupted_file_leaves_nothing_behind(monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     midi("a.mid", "b.mid")
-    monkeypatch.setattr("mt3x.apps.evaluate.os.replace", replace)
+    monkeypatch.setattr("os.replace", replace)
     assert evaluate("a.mid", "b.mid", "--json", "s.json") == 1
     assert "cannot write s.json: No space left on device" in capsys.readouterr().err
     assert sorted(path.name for path in Path().iterdir()) == ["a.mid", "b.mid"]

@@ -193,11 +193,6 @@ def test_failed_write_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch
     assert path.read_bytes() == before
 
 
-def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere/a\.mid"):
-        write_midi(empty_notes(), tmp_path / "nowhere" / "a.mid")
-
-
 def pedal_moves(data):
     """(seconds, channel, value) of a file's sustain pedals."""
     moves, seconds = [], 0.0

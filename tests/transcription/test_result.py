@@ -159,26 +159,13 @@ def test_failed_save_names_the_file_and_leaves_the_old_one_and_nothing_else(tmp_
     path = tmp_path / "song.mid"
     path.write_bytes(b"old")
 
-    def fail(*_):
-        raise OSError(28, "No space left on device", "temporary name")
+    def fail(unfinished, _):
+        raise OSError(28, "No space left on device", str(unfinished))
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match=r"No space left on device: '.*song.mid'"):
         transcription().save(path)
     assert os.listdir(tmp_path) == ["song.mid"] and path.read_bytes() == b"old"
-
-
-def test_interrupted_save_leaves_nothing_half_written(tmp_path, monkeypatch):
-    write_bytes = Path.write_bytes
-
-    def interrupt(self, data):
-        write_bytes(self, data[:10])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "write_bytes", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        transcription().save(tmp_path / "song.mid")
-    assert os.listdir(tmp_path) == []
 
 
 def test_instruments_are_named_once_each_with_drums_last():

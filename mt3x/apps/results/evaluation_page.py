@@ -12,7 +12,6 @@ import dataclasses
 import html
 import io
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from mt3x.metrics.confusions import CONFUSION_CLASSES
 from mt3x.metrics.plots import figure_bytes, plot_class_scores, plot_confusions, plot_tolerances
 from mt3x.metrics.report import EXTRA, MISSED, SCORES, EvaluatedPiece
 from mt3x.metrics.rolls import plot_rolls
+from mt3x.music.files import whole_file
 from mt3x.music.notes import total_seconds
 from mt3x.synthesis.soundfonts import SynthesisError, Synthesizer
 
@@ -98,19 +98,13 @@ def write_page(
         raise ValueError("0 pieces; a page needs at least 1")
     if not (np.isfinite(audio_seconds) and audio_seconds > 0):
         raise ValueError(f"audio_seconds is {audio_seconds}; it must be above 0, such as 30")
-    path = Path(path)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    with _open_sound(audio_seconds, soundfont) as sound:
-        try:
-            # A file name that is not text in its encoding has characters that UTF-8 does not write.
-            with unfinished.open("w", encoding="utf-8", errors="replace") as file:
-                file.writelines(_page(pieces, summary, title, sound))
-            os.replace(unfinished, path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
+    with (
+        _open_sound(audio_seconds, soundfont) as sound,
+        whole_file(path) as unfinished,
+        # A file name that is not text in its encoding has characters that UTF-8 does not write.
+        unfinished.open("w", encoding="utf-8", errors="replace") as file,
+    ):
+        file.writelines(_page(pieces, summary, title, sound))
 
 
 @dataclasses.dataclass(frozen=True)

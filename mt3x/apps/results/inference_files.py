@@ -4,13 +4,12 @@ Source: MT3 `inference.py` (the fields), T5X `infer.py` (names of the parts), se
 """
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mt3x.metrics.instruments import mean_scores
+from mt3x.music.files import whole_file
 
 SETTINGS_FILE = "infer.json"
 SCORES_FOLDER = "inference_eval"
@@ -112,10 +111,5 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """A JSONL file, whole or not at all; other processes may write the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)

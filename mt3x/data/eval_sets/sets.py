@@ -28,6 +28,7 @@ from mt3x.data.eval_sets.arrangements import EXCERPT_SECONDS, Ensemble, Excerpt,
 from mt3x.data.eval_sets.pieces import is_test_piece
 from mt3x.data.pipeline.sound import RenderedSound
 from mt3x.data.synthetic.scores import Piece
+from mt3x.music.files import write_whole
 from mt3x.music.instruments import program_name
 from mt3x.music.midi_writing import midi_bytes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, Synthesizer, find_soundfont
@@ -179,7 +180,7 @@ def write_test_set(
         "excerpts": entries,
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    write_whole(folder / MANIFEST_FILE, text.encode())
     return manifest
 
 

@@ -35,7 +35,8 @@ from mt3x.data.records.recordings import (
     Reader,
     Report,
 )
-from mt3x.data.records.shards import UNFINISHED, Shard, json_bytes, make_shard, write_whole
+from mt3x.data.records.shards import Shard, json_bytes, make_shard
+from mt3x.music.files import is_unfinished, write_whole
 
 ITEMS_PER_SHARD = 8
 MOST_SHARDS = 512
@@ -138,7 +139,7 @@ def _lock(output: Path) -> Iterator[None]:
 def _check_output(output: Path, name: str) -> None:
     if (output / MANIFEST_FILE).exists() and (found := read_manifest(output)["name"]) != name:
         raise DataError(f"{output}: holds the data set {found}; give {name} a folder of its own")
-    shards = (path.name for path in output.glob("*.array_record-*") if not path.name.startswith(UNFINISHED))
+    shards = (path.name for path in output.glob("*.array_record-*"))
     others = {shard.split("-")[0] for shard in shards} - {name}
     if others:
         raise DataError(
@@ -167,9 +168,8 @@ def _remove_leftovers(output: Path, name: str, shards: Sequence[Shard]) -> None:
     wanted = {shard.path.name for shard in shards}
     shard_name = re.compile(rf"{re.escape(name)}-\w+\.array_record-\d{{5}}-of-\d{{5}}")
     for path in list(output.iterdir()):
-        is_unfinished = path.name.startswith(UNFINISHED)
         is_stale = shard_name.fullmatch(path.name.removesuffix(".json")) is not None
-        if is_unfinished or (is_stale and path.name.removesuffix(".json") not in wanted):
+        if is_unfinished(path) or (is_stale and path.name.removesuffix(".json") not in wanted):
             path.unlink()
 
 

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ from mt3x.data.records.recordings import (
     Report,
     check_recording,
 )
-
-UNFINISHED = ".unfinished-"
-"""Names of files that are being written begin like this."""
+from mt3x.music.files import whole_file, write_whole
 
 _WRITER_OPTIONS = "group_size:1,uncompressed"  # one row at a time can be read; FLAC is compressed already
 
@@ -55,10 +52,21 @@ def make_shard(shard: Shard) -> dict[str, Any]:
     origin = _origin(shard)
     if (found := _read_finished(shard.path, json_path)) and found["origin"] == origin:
         return found
-    unfinished = _unfinished(shard.path)
     content: dict[str, Any] = {"origin": origin, "ids": [], "mixes": [], "samples": [], "seconds": 0.0}
     content |= {"left_out": [], "problems": []}
-    writer, num_rows = _open_writer(unfinished), 0
+    with whole_file(shard.path) as unfinished:
+        num_rows = _write_records(shard, unfinished, content)
+        if (written := open_shard(unfinished).num_records()) != num_rows:
+            raise OSError(f"{shard.path}: holds {written} rows, not {num_rows}; is the disk full?")
+        content |= {"file": shard.path.name, **_digest(unfinished)}
+        (shard.path.parent / MANIFEST_FILE).unlink(missing_ok=True)  # it tells of the shard before this one
+    write_whole(json_path, json_bytes(content))
+    return content
+
+
+def _write_records(shard: Shard, path: Path, content: dict[str, Any]) -> int:
+    """Writes the records that can be used; `content` is told of each item. Returns the number of rows."""
+    writer, num_rows = _open_writer(path), 0
     for item in shard.items:
         result = _read_item(shard.reader, shard.source, item, content["problems"])
         if result is None:
@@ -73,13 +81,7 @@ def make_shard(shard: Shard) -> dict[str, Any]:
             content["samples"].append(len(recording.stems[0].samples))
             content["seconds"] += len(recording.stems[0].samples) / SAMPLE_RATE
     writer.close()
-    if (written := open_shard(unfinished).num_records()) != num_rows:
-        raise OSError(f"{unfinished}: holds {written} rows, not {num_rows}; is the disk full?")
-    content |= {"file": shard.path.name, **_digest(unfinished)}
-    (shard.path.parent / MANIFEST_FILE).unlink(missing_ok=True)  # it tells of the shard before this one
-    _put_in_place(unfinished, shard.path)
-    write_whole(json_path, json_bytes(content))
-    return content
+    return num_rows
 
 
 def _origin(shard: Shard) -> str:
@@ -153,24 +155,6 @@ def _open_writer(path: Path) -> Any:
 def _digest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
-
-
-def _put_in_place(unfinished: Path, path: Path) -> None:
-    """Gives a file that is on disk its name."""
-    with unfinished.open("rb+") as file:  # Windows puts on disk only what may be written to
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file so that, whenever the machine stops, it is there as it was or as it is to be."""
-    unfinished = _unfinished(path)
-    unfinished.write_bytes(data)
-    _put_in_place(unfinished, path)
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:

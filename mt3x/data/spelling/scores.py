@@ -7,7 +7,6 @@ sound: instruments that transpose are spelled in the key of the score. Pieces ar
 `data.synthetic.scores`.
 """
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mt3x.data.synthetic.scores import score_name
+from mt3x.music.files import whole_file
 from mt3x.score.io.reading import read_score
 from mt3x.score.score import Score
 from mt3x.score.spelling.names import positions_of
@@ -82,7 +82,6 @@ def spelled_notes(score: Score) -> np.ndarray:
 
 def save_spelled_scores(scores: Sequence[SpelledScore], out_npz: str | Path) -> None:
     """Writes scores to one compressed archive; it appears whole or not at all."""
-    out_npz = Path(out_npz)
     notes = np.concatenate([score.notes for score in scores])
     arrays: dict[str, Any] = {
         "names": np.array([score.name for score in scores]),
@@ -90,10 +89,8 @@ def save_spelled_scores(scores: Sequence[SpelledScore], out_npz: str | Path) -> 
         "num_notes": np.array([len(score.notes) for score in scores], np.int32),
         **{name: notes[name] for name in SPELLED_DTYPE.names or ()},
     }
-    half_written = out_npz.with_name(out_npz.name + ".part")
-    with open(half_written, "wb") as file:
+    with whole_file(out_npz) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(half_written, out_npz)
 
 
 def load_spelled_scores(npz: str | Path) -> list[SpelledScore]:

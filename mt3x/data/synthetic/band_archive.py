@@ -5,7 +5,6 @@ a chord are a bit mask, bit n for n semitones; a missing tempo is 0.
 """
 
 import functools
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from mt3x.data.synthetic.grooves import GROOVE_NOTE_DTYPE, Groove, read_grooves
 from mt3x.data.synthetic.lead_sheets import MELODY_NOTE_DTYPE, Chord, LeadSheet, read_lead_sheets
+from mt3x.music.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ def pack_bands(
 
 def save_bands(music: BandMusic, output_npz: str | Path) -> None:
     """Writes one compressed archive; it appears whole or not at all."""
-    output_npz = Path(output_npz)
     grooves, sheets = music.grooves, music.sheets
     chords = [chord for sheet in sheets for chord in sheet.chords]
     arrays = {
@@ -84,10 +83,8 @@ def save_bands(music: BandMusic, output_npz: str | Path) -> None:
         "chord_bass": np.array([c.bass for c in chords], np.int8),
         "chord_intervals": np.array([sum(1 << i for i in set(c.intervals)) for c in chords], np.int32),
     }
-    half_written = output_npz.with_name(output_npz.name + ".part")
-    with open(half_written, "wb") as file:
+    with whole_file(output_npz) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(half_written, output_npz)
 
 
 def load_bands(path: str | Path) -> BandMusic:

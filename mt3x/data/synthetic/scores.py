@@ -8,7 +8,6 @@ longer note stays.
 """
 
 import hashlib
-import os
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mt3x.music.files import whole_file
 from mt3x.score.io.musicxml_files import SUFFIXES
 from mt3x.score.io.reading import read_score
 from mt3x.score.score import Score
@@ -152,7 +152,6 @@ def _try_read(path: str | Path) -> Piece | str:
 
 def save_scores(scores: Sequence[Piece], out_npz: str | Path) -> None:
     """Writes scores to one compressed archive; it appears whole or not at all."""
-    out_npz = Path(out_npz)
     notes = np.concatenate([score.notes for score in scores])
     arrays = {
         "names": np.array([s.name for s in scores]),
@@ -167,10 +166,8 @@ def save_scores(scores: Sequence[Piece], out_npz: str | Path) -> None:
         "tempos": np.concatenate([s.tempos for s in scores]),
         **{f"note_{column}": notes[column] for column in PIECE_NOTE_DTYPE.names or ()},
     }
-    half_written = out_npz.with_name(out_npz.name + ".part")
-    with open(half_written, "wb") as file:
+    with whole_file(out_npz) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(half_written, out_npz)
 
 
 def load_scores(npz: str | Path) -> list[Piece]:

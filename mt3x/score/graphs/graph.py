@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from mt3x.music.files import whole_file
 from mt3x.score.graphs.edges import beat_clusters, cluster_edges, measure_clusters, note_edges, undirected
 
 EdgeType = tuple[str, str, str]
@@ -250,7 +251,7 @@ def save_graph(path: str | os.PathLike, graph: ScoreGraph) -> None:
     arrays = {f"x__{node_type}": values for node_type, values in graph.features.items()}
     arrays |= {"__".join(("edge", *edge_type)): pairs for edge_type, pairs in graph.edges.items()}
     arrays |= {f"y__{name}": values for name, values in graph.labels.items()}
-    with open(path, "wb") as file:
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, note_array=graph.note_array, allow_pickle=False, **arrays)
 
 

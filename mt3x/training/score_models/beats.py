@@ -21,6 +21,7 @@ import optax
 
 from mt3x.checkpoints import CheckpointDirectory
 from mt3x.data.beats.batches import BeatVariation
+from mt3x.music.files import whole_file
 from mt3x.score.rhythm.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits
 from mt3x.training.log import TrainLog
 
@@ -208,6 +209,5 @@ def _make_step(optimizer: optax.GradientTransformation) -> Callable[..., Any]:
 def _write(weights: Mapping[str, np.ndarray], path: Path) -> None:
     """Writes the file whole or not at all."""
     arrays: Any = {name: value.astype(np.float16) for name, value in weights.items()}
-    unfinished = path.with_suffix(".tmp.npz")
-    np.savez(unfinished, **arrays)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **arrays)

@@ -134,8 +134,7 @@ def wait_until_still(folder):
 def test_half_written_files_of_a_killed_build_are_cleared_away(source, tmp_path):
     build(MidiFolder(), source, tmp_path / "out")
     whole = contents(tmp_path / "out")
-    unfinished = tmp_path / "out" / ".unfinished-123-midi_folder-train.array_record-00000-of-00003"
-    unfinished.write_bytes(b"half")
+    (tmp_path / "out" / ".123.tmp").write_bytes(b"half")
     shards(tmp_path / "out")[1].with_name(shards(tmp_path / "out")[1].name + ".json").unlink()
     (tmp_path / "out" / "manifest.json").unlink()
     build(MidiFolder(), source, tmp_path / "out")
@@ -271,7 +270,7 @@ def test_a_shard_that_did_not_reach_the_disk_is_an_error_and_gets_no_name(tmp_pa
     monkeypatch.setattr(shards_room, "_open_writer", lambda path: path.touch() or Swallows())
     with pytest.raises(OSError, match="holds 0 rows, not 4; is the disk full?"):
         build(Made(one_stem()), tmp_path, tmp_path)
-    assert shards(tmp_path) == [*tmp_path.glob(".unfinished-*")]
+    assert os.listdir(tmp_path) == [".build.lock"]
 
 
 def test_audio_beyond_full_scale_is_lowered_and_reported(tmp_path):
