@@ -4,9 +4,9 @@
                                      [--dtype float32] [--batch-size N] [--shuffle SEED] [--json FILE]
 
 The music is drawn and rendered by decoding_work.py; silent segments are left out. The reference is
-`model.search.search` in batches of 8 with the same policy. A model is the folder of a checkpoint, or MT3's
-settings with sizes by name and weights by a rule, whose ends are forced alike in both. `--shuffle` gives
-segments to the engine in another order.
+tests/model/reference_search.py in batches of 8 with the same policy. A model is the folder of a checkpoint,
+or MT3's settings with sizes by name and weights by a rule, whose ends are forced alike in both. `--shuffle`
+gives segments to the engine in another order.
 
 Both compute in float32, but add in another order. Where ids differ, the first that does must be a tie: the
 reference network (`Transformer.decode`, all positions at once) gives both candidates, after what they share,
@@ -33,7 +33,6 @@ from mt3x.audio.logmel import log_mel
 from mt3x.audio.segments import split_segments
 from mt3x.metrics.notes import note_scores
 from mt3x.model.config import PRESETS as NETWORKS
-from mt3x.model.search import search
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.tokens.vocabulary import EOS_ID
 from mt3x.transcription.process import return_freed_memory
@@ -86,6 +85,9 @@ def main() -> int:
 
 def compare_ids(model: Model, samples: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
     """Of every segment, the engine's ids and those of the reference."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.model.reference_search import search
+
     config = model.config
     segments = sounding_segments(samples, config)
     lengths = stored_lengths(segments[-1].first_frame // config.segment_frames + 1)

@@ -30,10 +30,10 @@ with warnings.catch_warnings():
 
 from mt3x.model.config import TINY
 from mt3x.model.policies import Beam, Greedy
-from mt3x.model.search import search
 from mt3x.model.transformer import Transformer
 from mt3x.transcription.tokens.config import TranscriptionConfig
 from mt3x.transcription.tokens.parameters import parameter_shapes
+from tests.model.reference_search import search
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TRAINED = json.loads((GOLDEN / "tiny_train.json").read_text())

@@ -1,4 +1,4 @@
-"""Greedy search that writes only what can be true: a policy for `model.search` that knows the grammar.
+"""Greedy search that writes only what can be true: a policy (`model.policies`) that knows the grammar.
 
 A network that is not sure repeats itself: it strikes a note again 10 ms later, ends notes that do not sound,
 goes back in time. Most of that is against the rules that `tokens.encode` writes by:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mt3x.audio.logmel import log_mel
-from mt3x.model.search import Beam, Greedy, search
+from mt3x.model.policies import Beam, Greedy
 from mt3x.model.transformer import Transformer
 from mt3x.music.instruments import DRUMS
 from mt3x.tokens.codec import Event
@@ -15,6 +15,7 @@ from mt3x.transcription.tokens import engine as engine_module
 from mt3x.transcription.tokens import slots
 from mt3x.transcription.tokens.engine import Engine
 from mt3x.transcription.tokens.slots import resized
+from tests.model.reference_search import search
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mt3x.model.config import TINY
 from mt3x.model.policies import Beam, Greedy, Sampling, Without
-from mt3x.model.search import continue_search, finish_search, search, start_search
 from mt3x.model.transformer import Transformer, shift_right
+from tests.model.reference_search import continue_search, finish_search, search, start_search
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MARKOV = dict(np.load(GOLDEN / "beam_markov.npz"))
