@@ -230,8 +230,6 @@ class Forced:
     has_forced_ends: bool
     next_lengths: Callable[[], np.ndarray] | None = None
 
-    is_random = False
-
     @property
     def num_beams(self) -> int:
         return self.policy.num_beams
@@ -242,12 +240,12 @@ class Forced:
             lengths = io_callback(self.next_lengths, jax.ShapeDtypeStruct((batch_size,), jnp.int32))
         return Watched(self.policy.start(batch_size, max_length), lengths, zeros)
 
-    def extend(self, hypotheses: Watched, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+    def extend(self, hypotheses: Watched, logits: jax.Array, position: jax.Array) -> Choice:
         inner, lengths, needed = hypotheses
         needed += (~self.policy.is_done(inner)).astype(jnp.int32)
         if self.has_forced_ends:
             logits = force_ends(logits, position, lengths)
-        choice = self.policy.extend(inner, logits, position, key)
+        choice = self.policy.extend(inner, logits, position)
         return choice._replace(hypotheses=Watched(choice.hypotheses, lengths, needed))
 
     def is_done(self, hypotheses: Watched) -> jax.Array:

@@ -1,13 +1,13 @@
-"""How hypotheses grow in a search: the likeliest id, a drawn one, or T5X's beams.
+"""How hypotheses grow in a search: the likeliest id, or T5X's beams.
 
 A policy keeps its hypotheses in a record of arrays, extends them by the logits of one position at a time, and
 says when no row can improve. Letters: B batch, K beams, T the longest length, V vocabulary.
 
 Ids are model ids: 0 starts and pads, 1 ends. Scores are the network's log-probabilities, summed.
 
-Source: T5X's `decoding.py` (`beam_search`, `temperature_sample`); token for token the same results.
-Deviations: greedy and sampled hypotheses are scored by the network's own log-probabilities, where T5X gives 0
-or rescaled ones; prompts and T5X's `min_log_prob` stop, which MT3 does not use, are left out.
+Source: T5X's `decoding.py` (`beam_search`, `temperature_sample` at temperature 0); token for token the same
+results. Deviations: greedy hypotheses are scored by the network's log-probabilities, where T5X gives 0; drawn
+ids, prompts and T5X's `min_log_prob` stop, which MT3 does not use, are left out.
 """
 
 import dataclasses
@@ -43,14 +43,11 @@ class Policy(Protocol):
     @property
     def num_beams(self) -> int: ...
 
-    @property
-    def is_random(self) -> bool: ...
-
     def start(self, batch_size: int, max_length: int) -> Any:
         """The hypotheses before the first position."""
         ...
 
-    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array) -> Choice:
         """Chooses each row's ids at its position, int32 [B], by logits float32 [B, K, V].
 
         Beyond the longest length nothing is written.
@@ -79,7 +76,6 @@ class Greedy:
     """The likeliest id at every position, until the end id."""
 
     num_beams = 1
-    is_random = False
 
     def start(self, batch_size: int, max_length: int) -> Path:
         return Path(
@@ -88,13 +84,9 @@ class Greedy:
             jnp.zeros((batch_size, 1), bool),
         )
 
-    def choose(self, logits: jax.Array, key: jax.Array) -> jax.Array:
-        """Logits [B, 1, V] -> ids int32 [B, 1]."""
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-
-    def extend(self, hypotheses: Path, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+    def extend(self, hypotheses: Path, logits: jax.Array, position: jax.Array) -> Choice:
         ids, scores, is_ended = hypotheses
-        chosen = self.choose(logits, key)
+        chosen = jnp.argmax(logits, axis=-1).astype(jnp.int32)  # [B, 1]
         log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), chosen[..., jnp.newaxis], axis=-1)
         scores = jnp.where(is_ended, scores, scores + log_probs[..., 0])
         chosen = jnp.where(is_ended, PAD_ID, chosen)
@@ -106,32 +98,6 @@ class Greedy:
 
     def result(self, hypotheses: Path) -> tuple[jax.Array, jax.Array]:
         return hypotheses.ids, hypotheses.scores
-
-
-@dataclasses.dataclass(frozen=True)
-class Sampling(Greedy):
-    """An id drawn at every position among the `top_k` likeliest (0: all), by softmax(logits / temperature).
-
-    Raises:
-      ValueError: temperature <= 0 or top_k < 0.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-
-    is_random = True
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}: give a positive one, or use Greedy()")
-        if self.top_k < 0:
-            raise ValueError(f"top_k is {self.top_k}: give a count of ids, or 0 for all")
-
-    def choose(self, logits: jax.Array, key: jax.Array) -> jax.Array:
-        if 0 < self.top_k < logits.shape[-1]:
-            least = jax.lax.top_k(logits, self.top_k)[0][..., -1:]  # [B, 1, 1]
-            logits = jnp.where(logits < least, -jnp.inf, logits)
-        return jax.random.categorical(key, logits / self.temperature).astype(jnp.int32)
 
 
 class Beams(NamedTuple):
@@ -164,8 +130,6 @@ class Beam:
     size: int = 1
     alpha: float = 0.6
 
-    is_random = False
-
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"size is {self.size}: give at least one beam")
@@ -190,7 +154,7 @@ class Beam:
             best_possible=jnp.zeros(batch_size, jnp.float32),
         )
 
-    def extend(self, hypotheses: Beams, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+    def extend(self, hypotheses: Beams, logits: jax.Array, position: jax.Array) -> Choice:
         vocab_size = logits.shape[-1]
         max_length = hypotheses.live_ids.shape[-1]
         scores = jax.nn.log_softmax(logits) + hypotheses.live_scores[..., jnp.newaxis]  # [B, K, V]
@@ -243,16 +207,12 @@ class Without:
     def num_beams(self) -> int:
         return self.policy.num_beams
 
-    @property
-    def is_random(self) -> bool:
-        return self.policy.is_random
-
     def start(self, batch_size: int, max_length: int) -> Any:
         return self.policy.start(batch_size, max_length)
 
-    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array, key: jax.Array) -> Choice:
+    def extend(self, hypotheses: Any, logits: jax.Array, position: jax.Array) -> Choice:
         allowed = logits.at[..., jnp.array(self.forbidden, jnp.int32)].set(-jnp.inf)
-        return self.policy.extend(hypotheses, allowed, position, key)
+        return self.policy.extend(hypotheses, allowed, position)
 
     def is_done(self, hypotheses: Any) -> jax.Array:
         return self.policy.is_done(hypotheses)

@@ -11,9 +11,9 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from mt3x.model.config import TINY
-from mt3x.model.policies import Beam, Greedy, Sampling, Without
+from mt3x.model.policies import Beam, Greedy, Without
 from mt3x.model.transformer import Transformer, shift_right
-from tests.model.reference_search import continue_search, finish_search, search, start_search
+from tests.model.reference_search import search, search_by_step
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MARKOV = dict(np.load(GOLDEN / "beam_markov.npz"))
@@ -27,9 +27,7 @@ def search_markov(policy, table):
     def step(ids, position, cache):
         return jnp.take_along_axis(table, ids[..., jnp.newaxis], axis=1), cache  # [B, K, V]
 
-    length = int(MARKOV["max_len"])
-    state = start_search(policy, (), len(table), length, jax.random.key(0))
-    return finish_search(policy, continue_search(step, policy, state, length))
+    return search_by_step(step, policy, (), len(table), int(MARKOV["max_len"]))
 
 
 @pytest.mark.parametrize("beams", [1, 2, 4])
@@ -107,22 +105,15 @@ def test_search_equals_t5x_on_the_tiny_network(model, golden, network_of, name, 
     for variant in NETWORKS:
         params = network_of(variant)
         encoded = encode(params, golden["encoder_input_tokens"])
-        result = search(model, params, encoded, policy, 48, cache_lengths=())
+        result = search(model, params, encoded, policy, 48)
         np.testing.assert_array_equal(result.beam_ids[:, ::-1], variant[name]["tokens"])
         if name != "greedy":  # T5X scores greedy hypotheses 0
             # Sums of 48 log-probabilities in another order of summation.
             np.testing.assert_allclose(result.beam_scores[:, ::-1], variant[name]["scores"], rtol=1e-5)
 
 
-def test_cache_lengths_do_not_change_the_result(model, params, golden):
-    once = search(model, params, golden["encoded"], Beam(2), 12, cache_lengths=())
-    grown = search(model, params, golden["encoded"], Beam(2), 12, cache_lengths=(512, 12, 8, 0))
-    np.testing.assert_array_equal(once.beam_ids, grown.beam_ids)
-    np.testing.assert_allclose(once.beam_scores, grown.beam_scores, rtol=1e-6)
-
-
 def test_greedy_ids_and_scores_agree_with_the_decoder_without_cache(model, params, golden):
-    result = search(model, params, golden["encoded"], Greedy(), 48, cache_lengths=())
+    result = search(model, params, golden["encoded"], Greedy(), 48)
     decode = jax.jit(functools.partial(model.apply, method=Transformer.decode))
     logits = decode({"params": params}, golden["encoded"], shift_right(result.ids))
     np.testing.assert_array_equal(jnp.argmax(logits, axis=-1), result.ids)
@@ -130,34 +121,7 @@ def test_greedy_ids_and_scores_agree_with_the_decoder_without_cache(model, param
     np.testing.assert_allclose(result.scores, log_probs[..., 0].sum(axis=1), rtol=1e-5)
 
 
-def test_sampling_draws_among_the_likeliest_by_temperature():
-    table = np.zeros((512, 6, 6), np.float32)
-    table[:, :, 2], table[:, :, 3], table[:, :, 4] = 3.0, 2.0, 1.0
-    drawn = np.asarray(search_markov(Sampling(temperature=0.5, top_k=2), table).ids)
-    assert set(np.unique(drawn)) == {2, 3}
-    # p(2) = 1 / (1 + exp(-1 / 0.5)) = 0.881; 15,360 draws: a standard deviation of 0.0026
-    assert abs((drawn == 2).mean() - 0.881) < 0.011
-
-
-def test_sampling_depends_on_the_key_only(model, params, golden):
-    draw = functools.partial(search, model, params, golden["encoded"], Sampling(), 8)
-    first, again, other = (draw(rng=jax.random.key(seed, impl="rbg")).ids for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-def test_bad_arguments_are_named(model, params, golden):
-    encoded = golden["encoded"]
-    with pytest.raises(ValueError, match="max_length is 0: give at least 1"):
-        search(model, params, encoded, Greedy(), 0)
-    with pytest.raises(ValueError, match=r"give \[batch, frames, 64\]"):
-        search(model, params, encoded[0], Greedy(), 8)
-    with pytest.raises(ValueError, match="give rng"):
-        search(model, params, encoded, Sampling(), 8)
-    with pytest.raises(ValueError, match=r"use Greedy\(\)"):
-        Sampling(temperature=0.0)
-    with pytest.raises(ValueError, match="or 0 for all"):
-        Sampling(top_k=-1)
+def test_bad_beams_are_refused():
     with pytest.raises(ValueError, match="at least one beam"):
         Beam(0)
     with pytest.raises(ValueError, match="no length penalty"):

@@ -87,7 +87,6 @@ class Grammatical:
     vocab_size: int
 
     num_beams = 1
-    is_random = False
 
     def start(self, batch_size: int, max_length: int) -> _Hypotheses:
         zeros = jnp.zeros(batch_size, jnp.int32)
@@ -103,12 +102,10 @@ class Grammatical:
         )
         return _Hypotheses(Greedy().start(batch_size, max_length), sentence)
 
-    def extend(
-        self, hypotheses: _Hypotheses, logits: jax.Array, position: jax.Array, key: jax.Array
-    ) -> Choice:
+    def extend(self, hypotheses: _Hypotheses, logits: jax.Array, position: jax.Array) -> Choice:
         path, sentence = hypotheses
         allowed = self.allowed_ids(sentence)[:, jnp.newaxis]  # [B, 1, V]
-        choice = Greedy().extend(path, jnp.where(allowed, logits, -jnp.inf), position, key)
+        choice = Greedy().extend(path, jnp.where(allowed, logits, -jnp.inf), position)
         sentence = self.read(sentence, choice.ids[:, 0])
         return Choice(_Hypotheses(choice.hypotheses, sentence), choice.ids, None)
 

@@ -149,7 +149,6 @@ def _advance(
     is_active: jax.Array,
 ) -> tuple[Slots, jax.Array, jax.Array]:
     length = slots.cache[0].key.shape[2]
-    key = jax.random.key(0)  # no policy of the engine draws
 
     def is_done(slots: Slots) -> jax.Array:
         return is_active & (policy.is_done(slots.hypotheses) | (slots.positions >= config.max_target_length))
@@ -162,7 +161,7 @@ def _advance(
     def step(state: tuple[jax.Array, Slots]) -> tuple[jax.Array, Slots]:
         count, (ids, positions, memory, cache, hypotheses) = state
         logits, cache = decode_step(config.network, weights, ids, positions, memory, cache)
-        choice = policy.extend(hypotheses, logits, positions, key)
+        choice = policy.extend(hypotheses, logits, positions)
         if choice.sources is not None:
             rows = jnp.arange(len(ids))[:, jnp.newaxis] * policy.num_beams + choice.sources  # [B, K]
             cache = jax.tree.map(lambda x: jnp.take(x, rows.reshape(-1), axis=0), cache)

@@ -126,7 +126,7 @@ def test_whatever_the_network_says_the_events_are_valid():
         logits = 3 * jax.random.normal(key, (num_rows, 1, VOCAB_SIZE))
         if position == 0:  # nothing is held: what decoding would not believe of a first segment
             logits = logits.at[..., id_of(*TIE)].set(100.0)
-        hypotheses = extend(hypotheses, logits, jnp.full(num_rows, position), key).hypotheses
+        hypotheses = extend(hypotheses, logits, jnp.full(num_rows, position)).hypotheses
     segments = list(VOCABULARY.decode(np.asarray(GRAMMAR.result(hypotheses)[0][:, 0])))
     assert sum((segment >= 0).sum() for segment in segments) > 100
     for segment in segments:
