@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mt3x.apps.console import gin_files, processes
+from mt3x.music.checks import check_at_least
 
 if TYPE_CHECKING:
     from mt3x.training.evaluation import Piece
@@ -104,8 +105,7 @@ class Settings:
     mt3_compatible: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+        check_at_least(1, batch_size=self.batch_size)
         given = self.shard_id, self.num_shards
         if given != (None, None) and (None in given or not 0 <= given[0] < given[1]):  # pyright: ignore
             raise ValueError(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mt3x.apps.console import gin_files, processes
+from mt3x.music.checks import check_at_least
 
 if TYPE_CHECKING:
     from mt3x.training.config import TrainConfig
@@ -87,9 +88,8 @@ class Settings:
                 f"MODEL_DIR is {self.model_dir}, and runs write to folders only; mount the bucket (gcsfuse), "
                 "or give a disk that all processes see"
             )
-        for name, low in (("eval_period", 1), ("eval_pieces", 0)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+        check_at_least(1, eval_period=self.eval_period)
+        check_at_least(0, eval_pieces=self.eval_pieces)
 
 
 def read_settings(files: Sequence[str], bindings: Sequence[str]) -> Settings:

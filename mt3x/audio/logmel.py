@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mt3x.music.checks import check_at_least
+
 _EPSILON = 1e-5  # what MT3 puts in the place of magnitudes <= 0 before the logarithm
 _MEL_BLOCKS = 4  # the mel matrix is a band: a product in 4 blocks of columns skips 76 % of the work
 
@@ -48,9 +50,13 @@ class SpectrogramConfig:
     input_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "hop_width", "num_mel_bins", "fft_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        check_at_least(
+            1,
+            sample_rate=self.sample_rate,
+            hop_width=self.hop_width,
+            num_mel_bins=self.num_mel_bins,
+            fft_size=self.fft_size,
+        )
         if self.hop_width > self.fft_size:
             raise ValueError(
                 f"hop_width is {self.hop_width}, more than fft_size {self.fft_size}: samples between frames "

@@ -18,6 +18,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from mt3x.metrics.matching import candidate_pairs, largest_matching
+from mt3x.music.checks import check_at_least
 from mt3x.music.notes import validate_notes
 
 ONSET_TOLERANCE_SECONDS = 0.05
@@ -96,13 +97,12 @@ def match_notes(
     Raises:
       ValueError: the notes are unsound, or a tolerance is negative.
     """
-    for name, tolerance in (
-        ("onset_tolerance_seconds", onset_tolerance_seconds),
-        ("offset_ratio", offset_ratio),
-        ("offset_min_tolerance_seconds", offset_min_tolerance_seconds),
-    ):
-        if not tolerance >= 0:
-            raise ValueError(f"{name} is {tolerance}; it must be at least 0")
+    check_at_least(
+        0,
+        onset_tolerance_seconds=onset_tolerance_seconds,
+        offset_ratio=offset_ratio,
+        offset_min_tolerance_seconds=offset_min_tolerance_seconds,
+    )
     lasting = [_lasting(notes) for notes in (reference, estimate)]
     reference, estimate = reference[lasting[0]], estimate[lasting[1]]
     candidates = candidate_pairs(

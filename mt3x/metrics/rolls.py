@@ -24,6 +24,7 @@ from mt3x.metrics.plots import (
     new_figure,
     style_axes,
 )
+from mt3x.music.checks import check_at_least
 from mt3x.music.notes import total_seconds, validate_notes
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def plot_rolls(
     """
     if not (np.isfinite(row_seconds) and row_seconds > 0):
         raise ValueError(f"row_seconds is {row_seconds}; it must be above 0, such as 20")
-    if rows_per_figure < 1:
-        raise ValueError(f"rows_per_figure is {rows_per_figure}; it must be at least 1")
+    check_at_least(1, rows_per_figure=rows_per_figure)
     edges = np.asarray(segment_edges_seconds, np.float64)
     tolerance = onset_tolerance_seconds
     panels = _panels(*(_marks(reference, estimate, is_drum, tolerance) for is_drum in (False, True)))

@@ -20,6 +20,7 @@ from mt3x.metrics.notes import (
     count_matches,
     match_notes,
 )
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import CLASS_NAMES, DRUMS_NAME, PROGRAMS_PER_CLASS
 from mt3x.music.notes import validate_notes
 
@@ -150,8 +151,7 @@ def count_found_by_polyphony(
     Raises:
       ValueError: the notes are unsound, or `max_polyphony` is below 1.
     """
-    if max_polyphony < 1:
-        raise ValueError(f"max_polyphony is {max_polyphony}; it must be at least 1")
+    check_at_least(1, max_polyphony=max_polyphony)
     reference, estimate = (notes[~notes["is_drum"]] for notes in (reference, estimate))
     pairs = match_notes(reference, estimate, use_offsets, onset_tolerance_seconds=onset_tolerance_seconds)
     is_found = np.isin(np.arange(len(reference)), pairs[:, 0])

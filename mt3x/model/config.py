@@ -7,6 +7,8 @@ follow from this one value.
 
 import dataclasses
 
+from mt3x.music.checks import check_at_least
+
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("plain", "fused")
 ACTIVATIONS = ("gelu", "linear", "relu", "silu", "swish")
@@ -44,9 +46,7 @@ class TransformerConfig:
         # A config read from JSON holds a list.
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
         for name, least in _LEAST_SIZES.items():
-            size = getattr(self, name)
-            if size < least:
-                raise ValueError(f"{name} is {size}: give at least {least}")
+            check_at_least(least, **{name: getattr(self, name)})
         if self.emb_dim % 2:
             raise ValueError(f"emb_dim is {self.emb_dim}: give an even width (half sines, half cosines)")
         if not 0.0 <= self.dropout_rate < 1.0:

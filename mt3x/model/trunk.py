@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from mt3x.model.pitch_convolution import HARMONIC_SHIFTS, convolve, mix_harmonics
+from mt3x.music.checks import check_at_least
 
 NUM_PITCHES, LOWEST_PITCH = 88, 21
 """The piano's keys; row r is MIDI pitch r + 21."""
@@ -65,12 +66,16 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         # A config read from JSON has a list.
         object.__setattr__(self, "drum_channels", tuple(self.drum_channels))
-        sizes = {"channels", "num_blocks", "patch_channels", "recurrent_channels", "roll_width", "drum_width"}
-        for name, value in vars(self).items():
-            if name in sizes and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
-        if self.pedal_width < 0:
-            raise ValueError(f"pedal_width is {self.pedal_width}; it must be at least 0")
+        check_at_least(
+            1,
+            channels=self.channels,
+            num_blocks=self.num_blocks,
+            patch_channels=self.patch_channels,
+            recurrent_channels=self.recurrent_channels,
+            roll_width=self.roll_width,
+            drum_width=self.drum_width,
+        )
+        check_at_least(0, pedal_width=self.pedal_width)
         if len(self.drum_channels) != 2 or min(self.drum_channels) < 1:
             raise ValueError(f"drum_channels is {self.drum_channels}; give two sizes of at least 1")
         if self.note_width < 4 or self.note_width % 4:

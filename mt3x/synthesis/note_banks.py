@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mt3x.music.checks import check_at_least
 from mt3x.music.notes import make_notes, validate_notes
 from mt3x.synthesis.soundfonts import Synthesizer
 
@@ -183,8 +184,7 @@ def build_note_bank(
         raise ValueError(f"velocities are {list(velocities)}; give at least one, ascending, within 1..127")
     if seconds < 1:
         raise ValueError(f"seconds is {seconds}; it must be at least 1, or releases cannot be measured")
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1")
+    check_at_least(1, workers=workers)
     programs = sorted(set(programs))
     for name, values in (
         ("programs", programs),

@@ -10,6 +10,8 @@ Source: MT3 `event_codec.py`; arXiv 2111.03017, section 3.2.
 import dataclasses
 from collections.abc import Sequence
 
+from mt3x.music.checks import check_at_least
+
 
 @dataclasses.dataclass(frozen=True)
 class EventRange:
@@ -66,8 +68,7 @@ class Codec:
                 )
             first_and_last[event_range.type] = (first, first + len(event_range) - 1)
             first += len(event_range)
-        if self.steps_per_second < 1:
-            raise ValueError(f"steps_per_second is {self.steps_per_second}; it must be at least 1")
+        check_at_least(1, steps_per_second=self.steps_per_second)
         object.__setattr__(self, "event_ranges", ranges[1:])
         object.__setattr__(self, "_first_and_last", first_and_last)
 

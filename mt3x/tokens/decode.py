@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mt3x.music.checks import check_at_least
 from mt3x.music.notes import make_notes, sort_notes
 from mt3x.music.timegrid import floor_to_steps
 from mt3x.tokens.codec import Codec, EventRange
@@ -322,8 +323,7 @@ def merge_restrikes(notes: np.ndarray, max_gap_seconds: float = 0.1) -> np.ndarr
     Raises:
       ValueError: `max_gap_seconds` is negative.
     """
-    if max_gap_seconds < 0:
-        raise ValueError(f"max_gap_seconds is {max_gap_seconds}; it must be at least 0")
+    check_at_least(0, max_gap_seconds=max_gap_seconds)
     order = np.lexsort((notes["start"], notes["pitch"], notes["program"], notes["is_drum"]))
     kept: list[int] = []
     key = None

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from mt3x.music.checks import check_at_least
 from mt3x.tokens.codec import Codec, EventRange
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
@@ -44,9 +45,7 @@ class VocabularyConfig:
     num_velocity_bins: int = 1
 
     def __post_init__(self):
-        for name in ("steps_per_second", "max_shift_seconds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(1, steps_per_second=self.steps_per_second, max_shift_seconds=self.max_shift_seconds)
         if not 1 <= self.num_velocity_bins <= MAX_MIDI_VELOCITY:
             raise ValueError(
                 f"num_velocity_bins is {self.num_velocity_bins}; it must be within 1..{MAX_MIDI_VELOCITY}"

@@ -23,6 +23,7 @@ import numpy as np
 import optax
 
 from mt3x.checkpoints.tree import check_shapes, flatten, unflatten
+from mt3x.music.checks import check_positive
 from mt3x.training.schedule import LearningRateConfig, create_learning_rate_scheduler
 
 
@@ -56,10 +57,7 @@ class AdafactorConfig:
     weight_decay_rate: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("decay_rate", "clipping_threshold"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} is {value}; it must be above 0")
+        check_positive(decay_rate=self.decay_rate, clipping_threshold=self.clipping_threshold)
         if self.beta1 is not None and not 0 <= self.beta1 < 1:
             raise ValueError(f"beta1 is {self.beta1}; give a number from 0 to below 1, or None")
 

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Literal, get_args
 
+from mt3x.music.checks import check_at_least, check_positive
 from mt3x.training.adafactor import AdafactorConfig
 from mt3x.training.frame_loss import FrameLossConfig
 
@@ -37,9 +38,13 @@ class LossConfig:
     shift_jitter_steps: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("z_loss", "frame_weight", "frame_weight_final", "shift_jitter_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        check_at_least(
+            0,
+            z_loss=self.z_loss,
+            frame_weight=self.frame_weight,
+            frame_weight_final=self.frame_weight_final,
+            shift_jitter_steps=self.shift_jitter_steps,
+        )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be in [0, 1)")
 
@@ -75,11 +80,14 @@ class OptimizerConfig:
             raise ValueError(
                 f"optimizer is {self.name!r}; choose one of {', '.join(get_args(OptimizerName))}"
             )
-        for name in ("learning_rate", "adam_learning_rate", "weight_decay", "warmup_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        if not self.clip_norm > 0:
-            raise ValueError(f"clip_norm is {self.clip_norm}; it must be positive")
+        check_at_least(
+            0,
+            learning_rate=self.learning_rate,
+            adam_learning_rate=self.adam_learning_rate,
+            weight_decay=self.weight_decay,
+            warmup_steps=self.warmup_steps,
+        )
+        check_positive(clip_norm=self.clip_norm)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +129,14 @@ class TrainConfig:
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "log_every", "keep_checkpoints", "num_microbatches", "model_devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(
+            1,
+            total_steps=self.total_steps,
+            log_every=self.log_every,
+            keep_checkpoints=self.keep_checkpoints,
+            num_microbatches=self.num_microbatches,
+            model_devices=self.model_devices,
+        )
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay is {self.average_decay}; it must be in [0, 1)")
         if isinstance(self.frozen, str):

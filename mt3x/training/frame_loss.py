@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NUM_PITCHES
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import PROGRAMS_PER_CLASS
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import Candidates, Detected
@@ -55,11 +56,8 @@ class FrameLossConfig:
     positive_weight: float = 2.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueError(f"{name} is {value}; it must be at least 0")
-        if self.positive_weight < 1:
-            raise ValueError(f"positive_weight is {self.positive_weight}; it must be at least 1")
+        check_at_least(0, **vars(self))
+        check_at_least(1, positive_weight=self.positive_weight)
 
 
 def frame_loss(

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mt3x.music.checks import check_at_least
+
 FACTORS = (
     "constant",
     "linear_warmup",
@@ -53,11 +55,13 @@ class LearningRateConfig:
         for name in self.factor_names:
             if name not in FACTORS:
                 raise ValueError(f"factors names {name!r}; give some of {', '.join(FACTORS)}, joined by '*'")
-        for name in ("warmup_steps", "steps_per_decay", "steps_per_cycle"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.step_offset < 0:
-            raise ValueError(f"step_offset is {self.step_offset}; it must be at least 0")
+        check_at_least(
+            1,
+            warmup_steps=self.warmup_steps,
+            steps_per_decay=self.steps_per_decay,
+            steps_per_cycle=self.steps_per_cycle,
+        )
+        check_at_least(0, step_offset=self.step_offset)
 
     @property
     def factor_names(self) -> list[str]:

@@ -3,6 +3,8 @@
 import jax
 from jax.sharding import AxisType, Mesh
 
+from mt3x.music.checks import check_at_least
+
 SEGMENTS = "segments"
 """The only axis of the meshes that transcribe."""
 
@@ -21,8 +23,7 @@ def share_segments(batch_size: int | None, on_cpu: int, on_accelerator: int) -> 
     """
     if batch_size is None:
         batch_size = on_cpu if jax.default_backend() == "cpu" else on_accelerator
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+    check_at_least(1, batch_size=batch_size)
     devices = jax.local_devices()
     count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
     return batch_size, jax.make_mesh((count,), (SEGMENTS,), (AxisType.Auto,), devices=devices[:count])

@@ -24,7 +24,7 @@ def test_config_survives_json_lists():
 @pytest.mark.parametrize(
     ("field", "value", "fix"),
     [
-        ("num_heads", 0, "num_heads is 0: give at least 1"),
+        ("num_heads", 0, "num_heads is 0; it must be at least 1"),
         ("emb_dim", 2, "at least 4"),
         ("emb_dim", 65, "even width"),
         ("dropout_rate", 1.0, r"rate in \[0, 1\)"),

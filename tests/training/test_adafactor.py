@@ -245,8 +245,8 @@ def test_the_state_of_another_optimizer_is_refused():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"decay_rate": 0.0}, "decay_rate is 0.0; it must be above 0"),
-        ({"clipping_threshold": -1.0}, "clipping_threshold is -1.0; it must be above 0"),
+        ({"decay_rate": 0.0}, "decay_rate is 0.0; it must be positive"),
+        ({"clipping_threshold": -1.0}, "clipping_threshold is -1.0; it must be positive"),
         ({"beta1": 1.0}, "beta1 is 1.0; give a number from 0 to below 1, or None"),
     ],
 )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mt3x.data.beats.performances import MetricalScore, Performance, draw_exercise, perform
+from mt3x.music.checks import check_shares
 from mt3x.score.rhythm.beat_network import METRES, NUM_FEATURES, event_features
 from mt3x.score.rhythm.beat_salience import onset_events
 
@@ -47,9 +48,7 @@ class BeatVariation:
     single_parts: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("exercises", "single_parts"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        check_shares(exercises=self.exercises, single_parts=self.single_parts)
 
 
 class BeatBatches:

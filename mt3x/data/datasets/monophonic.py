@@ -19,6 +19,7 @@ from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.data.synthetic.orchestra import LAST_MELODIC_PROGRAM, fold_into_range, octaves_into_range
 from mt3x.data.synthetic.performance import SHORTEST_NOTE_SECONDS, PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.scores import Piece
+from mt3x.music.checks import check_positive
 from mt3x.music.notes import make_notes, sort_notes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS, Synthesizer
 
@@ -60,9 +61,7 @@ class Monophonic:
     splits = rendered_scores.SPLITS
 
     def __post_init__(self) -> None:
-        for option in ("takes", "seconds"):
-            if not getattr(self, option) > 0:
-                raise ValueError(f"{option} is {getattr(self, option)}; it must be positive")
+        check_positive(takes=self.takes, seconds=self.seconds)
         if not 1 <= self.max_mixed <= 8:
             raise ValueError(f"max_mixed is {self.max_mixed}; it must be within 1..8")
         if not 0 <= self.detune_cents <= 200:

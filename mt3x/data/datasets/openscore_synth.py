@@ -17,6 +17,7 @@ import numpy as np
 from mt3x.data.datasets import rendered_scores
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
+from mt3x.music.checks import check_positive
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT, TRAINING_SOUNDFONTS
 
 _MOST_DRAWS = 20
@@ -51,9 +52,7 @@ class OpenScoreSynth:
     splits = rendered_scores.SPLITS
 
     def __post_init__(self) -> None:
-        for option in ("takes", "seconds", "max_parts"):
-            if not getattr(self, option) > 0:
-                raise ValueError(f"{option} is {getattr(self, option)}; it must be positive")
+        check_positive(takes=self.takes, seconds=self.seconds, max_parts=self.max_parts)
         if not 0 <= self.detune_cents <= 200:
             raise ValueError(f"detune_cents is {self.detune_cents}; it must be within 0..200")
 

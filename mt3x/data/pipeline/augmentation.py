@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mt3x.music.checks import check_at_least, check_shares
+
 _DECAY_60_DB = float(np.log(1000.0))
 
 
@@ -44,9 +46,7 @@ class AugmentationConfig:
     gain_db: tuple[float, float] = (-24.0, 6.0)
 
     def __post_init__(self) -> None:
-        for name in ("room_probability", "noise_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be within 0..1")
+        check_shares(room_probability=self.room_probability, noise_probability=self.noise_probability)
         for name in ("room_decay_seconds", "room_direct_to_reverberant_db", "noise_snr_db", "gain_db"):
             low, high = getattr(self, name)
             if not low <= high:
@@ -54,8 +54,7 @@ class AugmentationConfig:
         for name in ("room_decay_seconds", "room_seconds"):
             if not np.min(getattr(self, name)) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        if not self.equaliser_db >= 0:
-            raise ValueError(f"equaliser_db is {self.equaliser_db}; it must be at least 0")
+        check_at_least(0, equaliser_db=self.equaliser_db)
 
 
 def augment(

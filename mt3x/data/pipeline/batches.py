@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mt3x.data.synthetic.examples import Example, Maker
+from mt3x.music.checks import check_at_least
 
 Batch = dict[str, np.ndarray]
 
@@ -46,9 +47,13 @@ class BatchConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "pool_batches", "total_steps", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(
+            1,
+            batch_size=self.batch_size,
+            pool_batches=self.pool_batches,
+            total_steps=self.total_steps,
+            workers=self.workers,
+        )
         lengths = tuple(self.target_lengths)
         if not lengths or list(lengths) != sorted(set(lengths)):
             raise ValueError(f"target_lengths are {lengths}; give at least one, rising")

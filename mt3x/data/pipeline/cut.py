@@ -18,6 +18,7 @@ import numpy as np
 from mt3x.data.pipeline.pitch_shift import playback_rate, shift_audio, shift_notes
 from mt3x.data.records.array_records import StoredRecording
 from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import Granularity, map_programs
 from mt3x.music.timegrid import num_frames
 
@@ -46,15 +47,14 @@ class SegmentSizes:
     piece_frames: int = 2000
 
     def __post_init__(self) -> None:
-        for name, low in (
-            ("segment_frames", 1),
-            ("hop_samples", 1),
-            ("lead_samples", 0),
-            ("grid_samples", 1),
-            ("piece_frames", 1),
-        ):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+        check_at_least(
+            1,
+            segment_frames=self.segment_frames,
+            hop_samples=self.hop_samples,
+            grid_samples=self.grid_samples,
+            piece_frames=self.piece_frames,
+        )
+        check_at_least(0, lead_samples=self.lead_samples)
 
     @property
     def segment_samples(self) -> int:

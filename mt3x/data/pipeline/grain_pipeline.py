@@ -25,6 +25,7 @@ from mt3x.data.pipeline.pitch_shift import PitchShiftConfig, draw_semitones
 from mt3x.data.pipeline.stem_mixing import MixConfig, draw_count, draw_stems, merge_notes, mix_audio
 from mt3x.data.records.array_records import Records, StoredRecording
 from mt3x.data.synthetic.examples import notes_as_written
+from mt3x.music.checks import check_at_least, check_positive
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.tokens.encode import encode_segments
@@ -73,11 +74,9 @@ class PipelineConfig:
     shard_count: int = 1
 
     def __post_init__(self) -> None:
-        for name, low in (("batch_size", 1), ("max_notes", 1), ("workers", 0), ("shard_count", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be positive")
+        check_at_least(1, batch_size=self.batch_size, max_notes=self.max_notes, shard_count=self.shard_count)
+        check_at_least(0, workers=self.workers)
+        check_positive(temperature=self.temperature)
         lengths = tuple(self.target_lengths)
         if not lengths or list(lengths) != sorted(set(lengths)) or lengths[0] < 1:
             raise ValueError(f"target_lengths are {lengths}; give at least one, rising from at least 1")

@@ -11,6 +11,7 @@ import numpy as np
 
 from mt3x.audio.load import from_array
 from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.music.checks import check_shares
 
 _HIGHEST_PITCH = 127
 
@@ -31,8 +32,7 @@ class PitchShiftConfig:
     max_semitones: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"probability is {self.probability}; it must be within 0..1")
+        check_shares(probability=self.probability)
         if not 1 <= self.max_semitones <= 12:
             raise ValueError(f"max_semitones is {self.max_semitones}; it must be within 1..12")
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mt3x.data.records.array_records import StoredRecording
+from mt3x.music.checks import check_at_least, check_shares
 from mt3x.music.notes import empty_notes, sort_notes
 
 _DRUMS = 128
@@ -45,10 +46,8 @@ class MixConfig:
     def __post_init__(self) -> None:
         if not self.count_weights or min(self.count_weights) < 0 or sum(self.count_weights) <= 0:
             raise ValueError(f"count_weights are {self.count_weights}; give one at least 0 for each count")
-        if not 0 <= self.stem_probability <= 1:
-            raise ValueError(f"stem_probability is {self.stem_probability}; it must be within 0..1")
-        if self.max_stems < 1:
-            raise ValueError(f"max_stems is {self.max_stems}; it must be at least 1")
+        check_shares(stem_probability=self.stem_probability)
+        check_at_least(1, max_stems=self.max_stems)
         low, high = self.gain_db
         if not low <= high:
             raise ValueError(f"gain_db is {self.gain_db}; give the lower end first")
@@ -60,8 +59,7 @@ def example_mixing(max_examples: int) -> MixConfig:
     Raises:
       ValueError: `max_examples` below 1.
     """
-    if max_examples < 1:
-        raise ValueError(f"max_examples is {max_examples}; it must be at least 1")
+    check_at_least(1, max_examples=max_examples)
     return MixConfig(count_weights=(1.0,) * max_examples, max_stems=10**6)
 
 

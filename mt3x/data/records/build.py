@@ -36,6 +36,7 @@ from mt3x.data.records.recordings import (
     Report,
 )
 from mt3x.data.records.shards import Shard, json_bytes, make_shard
+from mt3x.music.checks import check_at_least
 from mt3x.music.files import is_unfinished, write_whole
 
 ITEMS_PER_SHARD = 8
@@ -72,8 +73,7 @@ def build(
       ValueError: workers is below 1.
       RuntimeError: a worker process ended, for want of memory perhaps.
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1")
+    check_at_least(1, workers=workers)
     source, output = Path(source), Path(output)
     problems: list[dict[str, str]] = []
 

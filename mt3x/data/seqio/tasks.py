@@ -31,6 +31,7 @@ from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.data.seqio import evaluation
 from mt3x.data.seqio import preprocessors as steps
 from mt3x.data.seqio.sources import DATA_DIR_VARIABLE, RecordsSource, Selection, TFRecordSource
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import Granularity
 from mt3x.tokens.codec import Codec
 from mt3x.tokens.spec import NoteSpec
@@ -105,10 +106,9 @@ class TaskOptions:
             if value not in words and not isinstance(value, kind):
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
             object.__setattr__(self, name, kind(value))
-        for name in ("max_examples_per_mix", "shuffle_buffer_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
+        check_at_least(
+            1, max_examples_per_mix=self.max_examples_per_mix, shuffle_buffer_size=self.shuffle_buffer_size
+        )
 
 
 @dataclasses.dataclass(frozen=True)

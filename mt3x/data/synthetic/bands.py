@@ -5,7 +5,7 @@ that sound on from before start at 0; every note starts before `seconds` and may
 `HIT_SECONDS`. Music is written in quarters from a bar line, one to two bars before the region.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from mt3x.data.synthetic.band_parts import draw_accompaniment, draw_bass, draw_m
 from mt3x.data.synthetic.drums import HIT_SECONDS
 from mt3x.data.synthetic.grooves import Groove, vary_keys
 from mt3x.data.synthetic.lead_sheets import MELODY_NOTE_DTYPE, LeadSheet
+from mt3x.music.checks import check_shares
 from mt3x.music.notes import empty_notes, make_notes, trim_overlapping_notes, validate_notes
 
 __all__ = [
@@ -122,10 +123,7 @@ class BandSettings:
     sung_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{field.name} is {value}; a probability must be within 0..1")
+        check_shares(**vars(self))
 
 
 def draw_band(

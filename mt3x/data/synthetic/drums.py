@@ -6,6 +6,7 @@ percussion adds 60..76). A hit lasts `HIT_SECONDS`: tokens carry no ends of drum
 
 import numpy as np
 
+from mt3x.music.checks import check_positive
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 
 HIT_SECONDS = 0.1
@@ -68,8 +69,7 @@ def draw_drum_pattern(
     Raises:
       ValueError: `seconds` isn't positive, `bpm` isn't within 20..400 or `beats_per_bar` within 2..4.
     """
-    if not seconds > 0:
-        raise ValueError(f"seconds is {seconds}; it must be positive")
+    check_positive(seconds=seconds)
     if bpm is None:
         bpm = float(rng.uniform(60, 200))
         skipped = rng.random() * beats_per_bar * 60 / bpm

@@ -19,6 +19,7 @@ from mt3x.data.synthetic.drums import draw_drum_pattern
 from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores
+from mt3x.music.checks import check_at_least, check_positive
 from mt3x.music.instruments import Granularity, apply_granularity
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.music.timegrid import seconds_to_steps, steps_to_seconds
@@ -65,19 +66,15 @@ class ExampleConfig:
     granularity: Granularity = Granularity.MIDI_CLASS
 
     def __post_init__(self) -> None:
-        for name in (
-            "segment_seconds",
-            "easy_until",
-            "max_parts",
-            "max_polyphony",
-            "max_tokens",
-            "max_notes",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("lead_seconds", "detune_cents"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        check_positive(
+            segment_seconds=self.segment_seconds,
+            easy_until=self.easy_until,
+            max_parts=self.max_parts,
+            max_polyphony=self.max_polyphony,
+            max_tokens=self.max_tokens,
+            max_notes=self.max_notes,
+        )
+        check_at_least(0, lead_seconds=self.lead_seconds, detune_cents=self.detune_cents)
         shares = self.score_share, self.random_share
         chances = self.drums_probability, self.solo_piano_probability
         if min(*shares, *chances) < 0 or max(*chances) > 1 or sum(shares) > 1:

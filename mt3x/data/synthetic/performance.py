@@ -14,6 +14,7 @@ import numpy as np
 from mt3x.data.synthetic.drums import HIT_SECONDS, draw_drum_pattern
 from mt3x.data.synthetic.orchestra import Role, draw_choir, draw_program, fold_into_range, octaves_into_range
 from mt3x.data.synthetic.scores import Piece
+from mt3x.music.checks import check_at_least, check_positive, check_shares
 from mt3x.music.instruments import PIANO_PROGRAMS
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
@@ -53,15 +54,12 @@ class PerformanceSettings:
     max_transposition: int = 6
 
     def __post_init__(self) -> None:
-        if self.max_parts < 1:
-            raise ValueError(f"max_parts is {self.max_parts}; it must be at least 1")
-        if not self.max_notes_per_second > 0:
-            raise ValueError(f"max_notes_per_second is {self.max_notes_per_second}; it must be positive")
+        check_at_least(1, max_parts=self.max_parts)
+        check_positive(max_notes_per_second=self.max_notes_per_second)
         if not 0 <= self.max_transposition <= 24:
             raise ValueError(f"max_transposition is {self.max_transposition}; it must be within 0..24")
         solo = self.solo_piano_probability, self.solo_other_probability
-        if not 0 <= self.pedal_probability <= 1:
-            raise ValueError(f"pedal_probability is {self.pedal_probability}; it must be within 0..1")
+        check_shares(pedal_probability=self.pedal_probability)
         if min(*solo, self.drums_probability) < 0 or sum(solo) > 1 or self.drums_probability > 1:
             raise ValueError(
                 f"solo piano {solo[0]}, solo other {solo[1]}, drums {self.drums_probability}: probabilities "
@@ -85,8 +83,7 @@ def draw_excerpt(
     """
     if not len(scores):
         raise ValueError("no score to draw from; give at least one")
-    if not seconds > 0:
-        raise ValueError(f"seconds is {seconds}; it must be positive")
+    check_positive(seconds=seconds)
     settings = settings or PerformanceSettings()
     score = _draw_score(scores, rng)
     region = _draw_region(score, rng, seconds)

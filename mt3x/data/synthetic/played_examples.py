@@ -21,6 +21,7 @@ from mt3x.data.synthetic.performance import PerformanceSettings, draw_excerpt
 from mt3x.data.synthetic.players import Orchestra, Player
 from mt3x.data.synthetic.random_music import RandomMusicSettings, draw_random_music
 from mt3x.data.synthetic.scores import Piece, is_held_out, load_scores
+from mt3x.music.checks import check_at_least, check_positive, check_shares
 from mt3x.music.instruments import is_piano
 from mt3x.music.notes import trim_overlapping_notes
 from mt3x.synthesis.effects.chains import through_effects, to_file
@@ -90,16 +91,21 @@ class PlayedConfig:
     sample_rate: int = 16000
 
     def __post_init__(self) -> None:
-        for name in ("segment_seconds", "max_parts", "max_polyphony", "max_notes", "sample_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("lead_seconds", "detune_cents", "part_detune_cents"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith(("_probability", "_share")) and not 0 <= value <= 1:
-                raise ValueError(f"{field.name} is {value}; it must be within 0..1")
+        check_positive(
+            segment_seconds=self.segment_seconds,
+            max_parts=self.max_parts,
+            max_polyphony=self.max_polyphony,
+            max_notes=self.max_notes,
+            sample_rate=self.sample_rate,
+        )
+        check_at_least(
+            0,
+            lead_seconds=self.lead_seconds,
+            detune_cents=self.detune_cents,
+            part_detune_cents=self.part_detune_cents,
+        )
+        endings = "_probability", "_share"
+        check_shares(**{name: value for name, value in vars(self).items() if name.endswith(endings)})
         if (shares := self.score_share + self.band_share + self.random_share) > 1:
             raise ValueError(
                 f"score_share, band_share and random_share add up to {shares}; it must be at most 1"

@@ -15,6 +15,7 @@ import numpy as np
 
 from mt3x.data.synthetic.drums import draw_drum_pattern
 from mt3x.data.synthetic.orchestra import HIGHEST_PITCH, LOWEST_PITCH, Role, draw_program
+from mt3x.music.checks import check_at_least, check_positive, check_shares
 from mt3x.music.notes import make_notes, trim_overlapping_notes, validate_notes
 
 SHORTEST_NOTE_SECONDS = 0.02
@@ -40,14 +41,11 @@ class RandomMusicSettings:
     drums_probability: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("max_polyphony", "max_parts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.max_notes_per_second >= 10:
-            raise ValueError(f"max_notes_per_second is {self.max_notes_per_second}; it must be at least 10")
-        for name in ("solo_piano_probability", "drums_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be within 0..1")
+        check_at_least(1, max_polyphony=self.max_polyphony, max_parts=self.max_parts)
+        check_at_least(10, max_notes_per_second=self.max_notes_per_second)
+        check_shares(
+            solo_piano_probability=self.solo_piano_probability, drums_probability=self.drums_probability
+        )
 
 
 def draw_random_music(
@@ -58,8 +56,7 @@ def draw_random_music(
     Raises:
       ValueError: `seconds` isn't positive.
     """
-    if not seconds > 0:
-        raise ValueError(f"seconds is {seconds}; it must be positive")
+    check_positive(seconds=seconds)
     settings = settings or RandomMusicSettings()
     is_solo_piano = rng.random() < settings.solo_piano_probability
     polyphony = int(rng.integers(1, settings.max_polyphony + 1))

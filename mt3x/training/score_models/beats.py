@@ -21,6 +21,7 @@ import optax
 
 from mt3x.checkpoints import CheckpointDirectory
 from mt3x.data.beats.batches import BeatVariation
+from mt3x.music.checks import check_at_least, check_positive
 from mt3x.music.files import whole_file
 from mt3x.score.rhythm.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits
 from mt3x.training.log import TrainLog
@@ -51,10 +52,8 @@ class BeatStage:
     variation: BeatVariation = BeatVariation()
 
     def __post_init__(self) -> None:
-        if self.total_steps < 1:
-            raise ValueError(f"total_steps is {self.total_steps}; it must be at least 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
+        check_at_least(1, total_steps=self.total_steps)
+        check_positive(learning_rate=self.learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +85,7 @@ class BeatTraining:
             raise ValueError(f"last_share is {self.last_share}; it must be above 0 and at most 1")
         if self.last_share < 1 and len(self.stages) == 1:
             raise ValueError(f"last_share is {self.last_share}, but there is one stage; leave it at 1")
-        for name in ("width", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(1, width=self.width, log_every=self.log_every, checkpoint_every=self.checkpoint_every)
 
     @property
     def total_steps(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mt3x.data.pipeline.augmentation import AugmentationConfig, make_prepare
 from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.music.checks import check_at_least
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
 from mt3x.training.sources.sharing import divide, token_config
@@ -38,8 +39,7 @@ class SeqioTask:
     augmentation: AugmentationConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+        check_at_least(1, batch_size=self.batch_size)
 
     @contextlib.contextmanager
     def open(self, model: ModelConfig) -> Iterator[Feed]:

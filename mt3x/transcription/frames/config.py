@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from mt3x.audio.logfrequency import SpectraConfig
 from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, TrunkConfig
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import Granularity, check_instruments, includes_drums, programs_of
 from mt3x.tokens.spec import NoteSpec
 
@@ -97,8 +98,7 @@ class FrameConfig:
         most = NUM_PITCHES * self.segment_frames
         if not 1 <= self.num_candidates <= most:
             raise ValueError(f"num_candidates is {self.num_candidates}; it must be from 1 to {most}")
-        if not self.merge_seconds >= 0:
-            raise ValueError(f"merge_seconds is {self.merge_seconds}; it must be at least 0")
+        check_at_least(0, merge_seconds=self.merge_seconds)
         check_instruments(self.instruments)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.model.config import SMALL, TransformerConfig
+from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import Granularity, check_instruments, includes_drums, programs_of
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, num_embeddings, vocabulary_from_codec
@@ -49,9 +50,12 @@ class TranscriptionConfig:
     instruments: tuple[int, ...] = ()
 
     def __post_init__(self):
-        for name in ("segment_frames", "max_target_length", "beam_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_at_least(
+            1,
+            segment_frames=self.segment_frames,
+            max_target_length=self.max_target_length,
+            beam_size=self.beam_size,
+        )
         if not self.merge_restrikes_seconds >= 0:
             raise ValueError(
                 f"merge_restrikes_seconds is {self.merge_restrikes_seconds}; it must be 0 or more, and 0 "

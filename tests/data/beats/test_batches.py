@@ -62,5 +62,5 @@ def test_no_scores_are_refused():
 
 @pytest.mark.parametrize("name", ["exercises", "single_parts"])
 def test_a_share_is_from_0_to_1(name):
-    with pytest.raises(ValueError, match=f"{name} is 1.5; it must be from 0 to 1"):
+    with pytest.raises(ValueError, match=f"{name} is 1.5; it must be within 0..1"):
         BeatVariation(**{name: 1.5})

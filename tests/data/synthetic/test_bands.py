@@ -184,7 +184,7 @@ def test_progressions_fill_the_region() -> None:
 @pytest.mark.parametrize("name", list(BandSettings.__dataclass_fields__))
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_a_setting_that_is_no_probability_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} is {value}; a probability must be within 0..1"):
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be within 0..1"):
         BandSettings(**{name: value})
 
 
