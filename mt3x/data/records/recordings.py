@@ -24,6 +24,15 @@ class DataError(ValueError):
     """An item cannot be used; the message names the file, what is wrong and, if there is one, the fix."""
 
 
+def check_sample_rate(sample_rate: int) -> None:
+    """Raises ValueError if a model with this sample rate cannot read records as they are."""
+    if sample_rate != SAMPLE_RATE:
+        raise ValueError(
+            f"the model reads {sample_rate} samples a second, but data sets hold {SAMPLE_RATE}; set "
+            f"sample_rate of its front end (SpectrogramConfig or SpectraConfig) to {SAMPLE_RATE}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Item:
     """One recording of a release, before it is read.

@@ -28,6 +28,7 @@ import seqio  # pyright: ignore[reportMissingImports]
 import tensorflow as tf  # pyright: ignore[reportMissingImports]
 
 from mt3x.audio.logmel import SpectrogramConfig
+from mt3x.data.records.recordings import check_sample_rate
 from mt3x.data.seqio import evaluation
 from mt3x.data.seqio import preprocessors as steps
 from mt3x.data.seqio.sources import DATA_DIR_VARIABLE, RecordsSource, Selection, TFRecordSource
@@ -85,7 +86,8 @@ class TaskOptions:
       shuffle_buffer_size: examples; MT3's 1000 hold 0.5 GB of log-mel at 256 frames.
 
     Raises:
-      ValueError: no such front end or granularity, mixes of no examples, or a buffer for none.
+      ValueError: no such front end or granularity, mixes of no examples, a buffer for none, or a spectrogram
+        of another sample rate than that of the records.
     """
 
     data_dir: str | None = None
@@ -106,6 +108,7 @@ class TaskOptions:
             if value not in words and not isinstance(value, kind):
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
             object.__setattr__(self, name, kind(value))
+        check_sample_rate(self.spectrogram.sample_rate)
         check_at_least(
             1, max_examples_per_mix=self.max_examples_per_mix, shuffle_buffer_size=self.shuffle_buffer_size
         )

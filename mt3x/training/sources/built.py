@@ -16,7 +16,7 @@ from mt3x.data.pipeline.augmentation import AugmentationConfig, make_prepare
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig, open_pipeline
 from mt3x.data.pipeline.stem_mixing import example_mixing
 from mt3x.data.records.array_records import Records
-from mt3x.data.records.recordings import SAMPLE_RATE
+from mt3x.data.records.recordings import SAMPLE_RATE, check_sample_rate
 from mt3x.training.evaluation import Piece
 from mt3x.training.loop import Feed
 from mt3x.training.sources.sharing import divide, same_for_all
@@ -62,9 +62,11 @@ class BuiltDatasets:
         The batches of a frame recogniser hold no `targets`.
 
         Raises:
-          ValueError: the batch cannot be divided among the processes.
+          ValueError: the batch cannot be divided among the processes, or the model reads another sample rate
+            than that of the data sets.
           DataError: a data set is not there.
         """
+        check_sample_rate(model.sample_rate)
         process, processes = divide(self.batch_size)
         pipeline = _fitted(self.pipeline, model)
         pipeline = dataclasses.replace(

@@ -46,8 +46,8 @@ class SeqioTask:
         """The feed of a model; with several processes, this one's part of it.
 
         Raises:
-          ValueError: the model writes no tokens, there is no such task or module, or the batch cannot be
-            divided among the processes.
+          ValueError: the model writes no tokens or reads another sample rate than that of the records, there
+            is no such task or module, or the batch cannot be divided among the processes.
         """
         model = token_config(model, "SeqioTask", "BuiltDatasets")
         from mt3x.data.seqio.feed import SeqioBatches

@@ -151,6 +151,7 @@ def test_options_may_be_words():
         ({"granularity": "fine"}, "granularity is 'fine'; it must be one of flat, midi_class, full"),
         ({"max_examples_per_mix": 0}, "max_examples_per_mix is 0; it must be at least 1"),
         ({"shuffle_buffer_size": 0}, "shuffle_buffer_size is 0; it must be at least 1"),
+        ({"spectrogram": SpectrogramConfig(sample_rate=22050)}, "reads 22050 .* hold 16000; set sample_rate"),
     ],
 )
 def test_options_without_sense_are_refused(options, message):

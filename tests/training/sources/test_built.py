@@ -6,6 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from mt3x.audio.logfrequency import SpectraConfig
+from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig
 from mt3x.data.records.build import build
 from mt3x.data.records.recordings import SAMPLE_RATE, Item, Recording, Stem
@@ -38,6 +40,23 @@ def test_batches_of_built_data_sets_are_divided_and_of_one_shape(processes, monk
         6 // count,
     )
     assert opened[0].target_lengths == ((64, 256) if count == 1 else (256,))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TranscriptionConfig(spectrogram=SpectrogramConfig(sample_rate=22050)),
+        FrameConfig(spectra=SpectraConfig(sample_rate=22050)),
+    ],
+    ids=["tokens", "frames"],
+)
+def test_models_of_another_sample_rate_are_refused(model):
+    message = "reads 22050 samples a second, but data sets hold 16000; set sample_rate .* to 16000"
+    with (
+        pytest.raises(ValueError, match=message),
+        BuiltDatasets("records", ("mine",), PipelineConfig()).open(model),
+    ):
+        pass
 
 
 class Release:
