@@ -4,7 +4,8 @@ Cents are relative to the note's equally tempered pitch; times count in seconds 
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -68,11 +69,20 @@ class Inflections:
         """
         index = np.asarray(index)
         seconds = np.maximum(np.asarray(seconds_since_onset, np.float32), 0)
-        scoop = self.scoop_cents[index] * np.exp(-seconds / self.scoop_seconds[index])
-        ramp = (seconds - self.vibrato_delay_seconds[index]) / np.float32(_VIBRATO_RAMP_SECONDS)
-        phase = self.vibrato_phase[index] + np.float32(2 * np.pi) * self.vibrato_hz[index] * seconds
-        vibrato = self.vibrato_cents[index] * np.clip(ramp, 0, 1) * np.sin(phase)
-        return (self.cents[index] + scoop + vibrato).astype(np.float32)
+        return inflection_cents(lambda name: getattr(self, name)[index], seconds).astype(np.float32)
+
+
+def inflection_cents(column: Callable[[str], Any], seconds: Any, xp: Any = np) -> Any:
+    """Deviation of notes in cents, float32, at times from 0 on since their onsets.
+
+    Args:
+      column: gives a column of `Inflections` by its name, of a shape that broadcasts with the times.
+      xp: numpy or jax.numpy.
+    """
+    scoop = column("scoop_cents") * xp.exp(-seconds / column("scoop_seconds"))
+    ramp = (seconds - column("vibrato_delay_seconds")) / np.float32(_VIBRATO_RAMP_SECONDS)
+    phase = np.float32(2 * np.pi) * column("vibrato_hz") * seconds + column("vibrato_phase")
+    return column("cents") + scoop + column("vibrato_cents") * xp.clip(ramp, 0, 1) * xp.sin(phase)
 
 
 def none(length: int) -> Inflections:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from mt3x.model.trunk import DRUM_KEYS, FRAMES_PER_TRUNK_FRAME, LOWEST_PITCH, NUM_PITCHES
 from mt3x.music.checks import check_at_least
 from mt3x.music.instruments import PROGRAMS_PER_CLASS
+from mt3x.synthesis.inflection import inflection_cents
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.network import Candidates, Detected
 
@@ -148,12 +149,10 @@ def _cents_cost(
     since = jnp.maximum(since, 0.0)
 
     def column(name: str) -> jax.Array:
-        return batch[f"note_{name}"][:, None]
+        values = batch[f"note_{name}"][:, None]
+        return jnp.maximum(values, 1e-3) if name == "scoop_seconds" else values  # 0 where there is no note
 
-    scoop = column("scoop_cents") * jnp.exp(-since / jnp.maximum(column("scoop_seconds"), 1e-3))
-    grown = jnp.clip((since - column("vibrato_delay_seconds")) / 0.25, 0, 1)
-    phase = 2 * jnp.pi * column("vibrato_hz") * since + column("vibrato_phase")
-    true = column("cents") + scoop + column("vibrato_cents") * grown * jnp.sin(phase)
+    true = inflection_cents(column, since, jnp)
     columns = jax.nn.one_hot(jnp.clip(row, 0, NUM_PITCHES - 1), NUM_PITCHES)
     count = known @ columns  # [B, T, 88]
     mean = (known * true) @ columns / jnp.maximum(count, 1.0)
