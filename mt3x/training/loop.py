@@ -36,7 +36,6 @@ from mt3x.training.optimizer import make_optimizer
 from mt3x.training.state import Params, TrainState, new_state
 from mt3x.training.step import Prepare, make_train_step
 from mt3x.transcription.config import ModelConfig
-from mt3x.transcription.frames.config import FrameConfig
 
 CHECKPOINTS, WEIGHTS = "checkpoints", "weights"
 
@@ -99,7 +98,7 @@ def train(
       ValueError: `directory` holds a run of another configuration.
       FloatingPointError: the loss is not finite; names the step. The last checkpoint is from before it.
     """
-    _claim_directory(directory, config)
+    config = _claim_directory(directory, config)
     mesh = make_mesh(training.model_devices)
     checkpoints = CheckpointDirectory(directory / CHECKPOINTS, training.keep_checkpoints)
     with checkpoints, TrainLog(directory, report) as log, Profile(directory, training.profile_at) as profile:
@@ -142,20 +141,23 @@ def train(
     return state
 
 
-def _claim_directory(directory: Path, config: ModelConfig) -> None:
+def _claim_directory(directory: Path, config: ModelConfig) -> ModelConfig:
+    """Writes the settings down for whoever transcribes; returns those that are there.
+
+    Of an earlier part of the run they may have other thresholds or another search: these may be chosen anew
+    while a run goes on, in the file, and stay.
+    """
     path = directory / CONFIG_FILE
     if jax.process_index() == 0 and not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(path, config.to_json().encode())
     multihost_utils.sync_global_devices("config.json is written")
     stored: ModelConfig = type(config).from_json(path.read_text(encoding="utf-8"), str(path))
-    if isinstance(stored, FrameConfig) and isinstance(config, FrameConfig):
-        # Training doesn't use them, and they are chosen anew as it goes on.
-        stored = dataclasses.replace(stored, thresholds=config.thresholds)
-    if stored != config:
+    if stored.learned != config.learned:
         raise ValueError(
             f"{directory} holds a run of another configuration ({path}); choose another directory"
         )
+    return stored
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The settings of a model, whichever of the two kinds it is of.
 
 Both tell `sample_rate`, `frames_per_second`, `segment_frames`, `instruments`, `spec` and `granularity`, and
-take a user's options by `with_options`; `kind` tells them apart.
+which settings training reads (`learned`), and take a user's options by `with_options`; `kind` tells them
+apart.
 """
 
 from typing import TYPE_CHECKING, TypeAlias

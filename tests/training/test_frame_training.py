@@ -26,7 +26,8 @@ from mt3x.training.mesh import make_mesh, replicate, split_batch, state_sharding
 from mt3x.training.optimizer import _layer_matrices, make_optimizer
 from mt3x.training.state import new_state
 from mt3x.training.step import make_train_step
-from mt3x.transcription.frames.config import FrameConfig
+from mt3x.transcription.frames.config import FrameConfig, Thresholds
+from mt3x.transcription.models import make_recogniser, resolve_model
 from mt3x.transcription.tokens.config import TranscriptionConfig
 
 MEASURED = {
@@ -97,9 +98,9 @@ def run(tiny_config, tiny_batch, params, step, monkeypatch):
     monkeypatch.setattr(loop, "make_train_step", lambda *_: step)
     monkeypatch.setattr(loop, "fresh_start", lambda *_: StartingPoint(params))
 
-    def start(directory, batches=None, **arguments):
+    def start(directory, batches=None, config=tiny_config, **arguments):
         feed = Feed(batches or Batches(tiny_batch), samples_of)
-        return train(tiny_config, TRAINING, feed, directory, **arguments)
+        return train(config, TRAINING, feed, directory, **arguments)
 
     return start
 
@@ -221,12 +222,26 @@ def test_a_directory_of_another_kind_of_model_is_left_alone(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CONFIG_FILE]
 
 
-def test_thresholds_may_be_chosen_anew_while_a_run_goes_on(tiny_config, tmp_path):
-    loop._claim_directory(tmp_path, tiny_config)
+def test_thresholds_that_are_chosen_anew_while_a_run_goes_on_stay_with_the_model(run, tiny_config, tmp_path):
+    run(tmp_path, should_stop=lambda: True)
     moved = dataclasses.replace(tiny_config.thresholds, kick=0.9)
-    loop._claim_directory(tmp_path, dataclasses.replace(tiny_config, thresholds=moved))
+    chosen = dataclasses.replace(tiny_config, thresholds=moved, merge_seconds=0.02)
+    (tmp_path / CONFIG_FILE).write_text(chosen.to_json())
+    run(tmp_path)  # of `tiny_config`
+    for folder in (tmp_path, tmp_path / WEIGHTS):
+        assert resolve_model(folder)[0] == chosen
     with pytest.raises(ValueError, match="holds a run of another configuration"):
         loop._claim_directory(tmp_path, dataclasses.replace(tiny_config, num_candidates=7))
+
+
+def test_a_model_that_is_trained_on_carries_thresholds_of_its_own(run, tiny_config, tmp_path):
+    run(tmp_path / "first", should_stop=lambda: True)
+    other = dataclasses.replace(tiny_config, thresholds=Thresholds(onset=0.3, drum=0.9), instruments=(40,))
+    point = start_from_checkpoint(tmp_path / "first", other, TRAINING)
+    run(tmp_path / "second", config=other, start=lambda: point, should_stop=lambda: True)
+    config, params, name = resolve_model(tmp_path / "second")
+    assert config == other and resolve_model(tmp_path / "first")[0] == tiny_config
+    assert make_recogniser(config, params, name).new_collector()._thresholds == other.thresholds
 
 
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(params, step, tiny_batch):

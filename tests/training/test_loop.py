@@ -162,6 +162,15 @@ def test_a_directory_of_another_configuration_is_left_alone(run, tiny_run, tmp_p
     assert (tmp_path / CONFIG_FILE).read_text() == TranscriptionConfig().to_json()
 
 
+def test_a_search_that_is_chosen_anew_while_a_run_goes_on_stays_with_the_model(run, tiny_run, tmp_path):
+    run(tmp_path, should_stop=lambda: True)
+    chosen = dataclasses.replace(tiny_run.config, search="beam", beam_size=3, merge_restrikes_seconds=0.1)
+    (tmp_path / CONFIG_FILE).write_text(chosen.to_json())
+    run(tmp_path, should_stop=lambda: True)  # of the first search
+    for folder in (tmp_path, tmp_path / WEIGHTS):
+        assert TranscriptionConfig.from_json((folder / CONFIG_FILE).read_text()) == chosen
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(run, tiny_run, tmp_path):
     with pytest.raises(FloatingPointError, match="the loss of step 5 is nan"):
         run(tmp_path, batches=Batches(tiny_run.batch, spoilt=5))

@@ -141,6 +141,13 @@ class FrameConfig:
         """Seconds of one full segment."""
         return self.segment_samples / self.spectra.sample_rate
 
+    @property
+    def learned(self) -> "FrameConfig":
+        """The settings that training reads; those of detection are the defaults."""
+        return dataclasses.replace(
+            self, thresholds=Thresholds(), merge_seconds=FrameConfig.merge_seconds, instruments=()
+        )
+
     def with_options(
         self,
         model: str,

@@ -101,6 +101,12 @@ class TranscriptionConfig:
         """Seconds of one full segment."""
         return self.segment_samples / self.spectrogram.sample_rate
 
+    @property
+    def learned(self) -> "TranscriptionConfig":
+        """The settings that training reads; those of decoding are the defaults."""
+        names = "search", "beam_size", "merge_restrikes_seconds", "instruments"
+        return dataclasses.replace(self, **{name: getattr(TranscriptionConfig, name) for name in names})
+
     def with_options(
         self,
         model: str,
@@ -166,6 +172,7 @@ def transcription_config(
     steps_per_second: int = 100,
     max_shift_seconds: int = 10,
     search: SearchName = "greedy",
+    beam_size: int = 1,
     merge_restrikes_seconds: float = 0.0,
 ) -> TranscriptionConfig:
     """A model from the values that MT3's gin files give; the network's embeddings are as many as needed.
@@ -191,6 +198,7 @@ def transcription_config(
         segment_frames=task_feature_lengths["inputs"],
         max_target_length=task_feature_lengths["targets"],
         search=search,
+        beam_size=beam_size,
         merge_restrikes_seconds=merge_restrikes_seconds,
     )
 

@@ -10,7 +10,7 @@ from mt3x.model.config import SMALL, TransformerConfig
 from mt3x.music.instruments import Granularity
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import VocabularyConfig
-from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig
+from mt3x.transcription.tokens.config import PRESETS, TranscriptionConfig, transcription_config
 
 UNUSUAL = TranscriptionConfig(
     spectrogram=SpectrogramConfig(hop_width=256, log_floor=1e-5, input_offset=3.0, input_scale=1 / 3),
@@ -98,3 +98,11 @@ def test_a_configuration_that_cannot_work_is_refused(changes, message):
 def test_json_that_is_no_configuration_is_refused_with_its_source(text, message):
     with pytest.raises(ValueError, match=message):
         TranscriptionConfig.from_json(text, "here")
+
+
+def test_settings_of_gin_files_decide_on_beams():
+    lengths = {"inputs": 256, "targets": 1024}
+    config = transcription_config(
+        SMALL, SpectrogramConfig(), lengths, 1, "full", False, True, search="beam", beam_size=4
+    )
+    assert config == TranscriptionConfig(search="beam", beam_size=4)
