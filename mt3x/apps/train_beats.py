@@ -58,9 +58,11 @@ class Settings:
 @functools.cache
 def _register() -> Callable[..., Settings]:
     from mt3x.data.beats.batches import BeatVariation
+    from mt3x.training.config import OptimizerConfig
     from mt3x.training.score_models.beats import BeatStage, BeatTraining
 
-    return gin_files.register(Settings, "train_beats", (BeatVariation, BeatStage, BeatTraining))
+    kinds = BeatVariation, OptimizerConfig, BeatStage, BeatTraining
+    return gin_files.register(Settings, "train_beats", kinds)
 
 
 def train_from(settings: Settings) -> None:

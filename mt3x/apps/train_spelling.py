@@ -102,9 +102,10 @@ def _register() -> dict[str, tuple[Callable[..., Any], Callable[[Any], None]]]:
     from mt3x.data.spelling.batches import SpellingVariation
     from mt3x.score.spelling.graph_spelling import GraphSpellingConfig
     from mt3x.score.spelling.network import SpellingConfig
+    from mt3x.training.config import OptimizerConfig
     from mt3x.training.score_models.run import SpellingTraining
 
-    others = (SpellingConfig, SpellingTraining, SpellingVariation)
+    others = (SpellingConfig, OptimizerConfig, SpellingTraining, SpellingVariation)
     perceptron = gin_files.register(Settings, "train_spelling", others)
     graphs = gin_files.register(GraphSettings, "train_graph_spelling", (GraphSpellingConfig,))
     return {"train_spelling": (perceptron, train_from), "train_graph_spelling": (graphs, train_graphs_from)}

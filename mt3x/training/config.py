@@ -1,4 +1,7 @@
-"""What a training run is told: lengths, the loss, the optimizer, the devices. Values only."""
+"""What a training run is told: lengths, the loss, the optimizer, the devices. Values only.
+
+`RunConfig` is what all runs are told, those of the models of scores too (`training.score_models`).
+"""
 
 import dataclasses
 import re
@@ -9,6 +12,11 @@ from mt3x.training.adafactor import AdafactorConfig
 from mt3x.training.frame_loss import FrameLossConfig
 
 OptimizerName = Literal["muon", "adamw"]
+
+
+def _check_decay(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}; it must be in [0, 1)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +65,7 @@ class OptimizerConfig:
       name: "muon" for the layers' matrices with Adam for everything else, or "adamw" for all.
       learning_rate: the peak; Muon's updates are scaled to an RMS of 0.2 as AdamW's.
       adam_learning_rate: of the Adam beside Muon.
-      weight_decay: of AdamW.
+      weight_decay: of AdamW; b2: AdamW's decay of the mean of squared gradients.
       warmup_steps: the rates rise linearly from 0.
       decay_from: share of the run after which the rates fall by a half cosine to `final_fraction`.
       clip_norm: gradients with a larger global norm are scaled down to it.
@@ -70,6 +78,7 @@ class OptimizerConfig:
     learning_rate: float = 2e-3
     adam_learning_rate: float = 2e-3
     weight_decay: float = 0.0
+    b2: float = 0.98
     warmup_steps: int = 200
     decay_from: float = 0.3
     final_fraction: float = 0.01
@@ -88,24 +97,19 @@ class OptimizerConfig:
             warmup_steps=self.warmup_steps,
         )
         check_positive(clip_norm=self.clip_norm)
+        _check_decay("b2", self.b2)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """One run.
+class RunConfig:
+    """What every run is told, whatever it trains.
 
     Attributes:
-      total_steps: length of the run; learning rates and the frame head's weight fall along it.
-      seed: of the weights, dropout and augmentation.
+      total_steps: length of the run; learning rates fall along it.
+      seed: of the weights, and of what is drawn in the step.
       log_every: steps between two lines of the log, each the mean over those steps.
-      checkpoint_seconds: wall time between two checkpoints; keep_checkpoints: how many stay.
-      has_alignment_prior: start with attention aligned in time (`model.alignment_prior`).
-      num_microbatches: a batch is worked on in so many parts, whose gradients are added up: less memory.
-      has_remat: layers are computed again in the backward pass instead of kept: less memory, more work.
-      profile_at: the step at which a few are profiled; None for never.
       average_decay: of the moving average of the weights, which is what is evaluated and shipped; with 0 that
         is the weights themselves, as in MT3.
-      model_devices: over how many devices each parameter is split; batches are split over the rest.
       frozen: regular expressions for whole names of parameters, such as "encoder/.*", that stay as they are
         (`optimizer.is_frozen`).
 
@@ -116,29 +120,13 @@ class TrainConfig:
     total_steps: int = 10_000
     seed: int = 0
     log_every: int = 50
-    checkpoint_seconds: float = 120.0
-    keep_checkpoints: int = 2
-    has_alignment_prior: bool = True
-    num_microbatches: int = 1
-    has_remat: bool = False
-    model_devices: int = 1
-    profile_at: int | None = None
     average_decay: float = 0.998
     optimizer: OptimizerConfig | AdafactorConfig = OptimizerConfig()
-    loss: LossConfig | FrameLossConfig = LossConfig()
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_at_least(
-            1,
-            total_steps=self.total_steps,
-            log_every=self.log_every,
-            keep_checkpoints=self.keep_checkpoints,
-            num_microbatches=self.num_microbatches,
-            model_devices=self.model_devices,
-        )
-        if not 0 <= self.average_decay < 1:
-            raise ValueError(f"average_decay is {self.average_decay}; it must be in [0, 1)")
+        check_at_least(1, total_steps=self.total_steps, log_every=self.log_every)
+        _check_decay("average_decay", self.average_decay)
         if isinstance(self.frozen, str):
             raise ValueError(f"frozen is the text {self.frozen!r}; give a tuple: ({self.frozen!r},)")
         for pattern in self.frozen:
@@ -146,3 +134,49 @@ class TrainConfig:
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(f"frozen: {pattern!r} is no regular expression: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumedRunConfig(RunConfig):
+    """A run that goes on where it was stopped.
+
+    Attributes:
+      checkpoint_seconds: wall time between two checkpoints.
+    """
+
+    checkpoint_seconds: float = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(ResumedRunConfig):
+    """A run of a transcriber.
+
+    Attributes:
+      keep_checkpoints: how many stay.
+      has_alignment_prior: start with attention aligned in time (`model.alignment_prior`).
+      num_microbatches: a batch is worked on in so many parts, whose gradients are added up: less memory.
+      has_remat: layers are computed again in the backward pass instead of kept: less memory, more work.
+      profile_at: the step at which a few are profiled; None for never.
+      model_devices: over how many devices each parameter is split; batches are split over the rest.
+      loss: the auxiliary frame head's weight falls along the run.
+
+    Raises:
+      ValueError: as `RunConfig`.
+    """
+
+    keep_checkpoints: int = 2
+    has_alignment_prior: bool = True
+    num_microbatches: int = 1
+    has_remat: bool = False
+    model_devices: int = 1
+    profile_at: int | None = None
+    loss: LossConfig | FrameLossConfig = LossConfig()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(
+            1,
+            keep_checkpoints=self.keep_checkpoints,
+            num_microbatches=self.num_microbatches,
+            model_devices=self.model_devices,
+        )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from mt3x.training.adafactor import AdafactorConfig, adafactor
-from mt3x.training.config import TrainConfig
+from mt3x.training.config import RunConfig
 from mt3x.training.schedule import create_learning_rate_scheduler, learning_rate_schedule
 from mt3x.training.state import Params
 
@@ -21,7 +21,7 @@ REWARM_STEPS = 500
 """An optimizer that begins in the middle of a run knows no moments: its rates rise over so many steps."""
 
 
-def make_optimizer(training: TrainConfig, first_step: int = 0) -> optax.GradientTransformation:
+def make_optimizer(training: RunConfig, first_step: int = 0) -> optax.GradientTransformation:
     """What turns gradients into updates.
 
     Args:
@@ -46,7 +46,7 @@ def make_optimizer(training: TrainConfig, first_step: int = 0) -> optax.Gradient
         for peak in (config.learning_rate, config.adam_learning_rate)
     )
     if config.name == "adamw":
-        chosen = optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay, mask=_matrices)
+        chosen = optax.adamw(schedule, b2=config.b2, weight_decay=config.weight_decay, mask=_matrices)
     else:
         chosen = optax.contrib.muon(
             schedule,

@@ -29,7 +29,7 @@ def command(scores, folder, **bindings):
     settings = {
         **tiny,
         "BeatTraining.width": "4",
-        "BeatTraining.log_every": "1",
+        "BeatStage.log_every": "1",
         "SCORES": repr(str(scores)),
         "MODEL_DIR": repr(str(folder)),
         **bindings,
@@ -55,7 +55,7 @@ def test_a_folder_of_scores_becomes_weights_and_a_log(tmp_path, capsys):
     assert "metre_loss" in capsys.readouterr().err
     with np.load(tmp_path / "run" / "network.npz") as archive:
         assert archive["head"].shape == (4, 8)
-    assert command(tmp_path / "scores", tmp_path / "run", **{"BeatTraining.seed": "3"}) == 1
+    assert command(tmp_path / "scores", tmp_path / "run", **{"BeatStage.seed": "3"}) == 1
     assert "holds a run with other settings" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from mt3x.training.adafactor import AdafactorConfig
-from mt3x.training.config import OptimizerConfig, TrainConfig
+from mt3x.training.config import OptimizerConfig, RunConfig, TrainConfig
 from mt3x.training.optimizer import make_optimizer, without_frozen
 from mt3x.training.state import apply_gradients, new_state
 
@@ -114,6 +114,30 @@ def test_frozen_parameters_stay_and_no_optimizer_keeps_anything_of_them(name):
     assert changed["frame_head"]["onset"] == {"kernel": True, "bias": False}
     same = jax.tree.map(np.array_equal, found.average["encoder"], params["network"]["encoder"])
     assert all(jax.tree.leaves(same))
+
+
+def test_b2_is_how_long_adamw_remembers_squares():
+    params, one = {"w": jnp.ones(1)}, {"w": jnp.ones(1)}
+    config = OptimizerConfig("adamw", learning_rate=1.0, warmup_steps=0, decay_from=1.0, b2=0.5)
+    optimizer = make_optimizer(RunConfig(total_steps=10, optimizer=config))
+    with jax.numpy_dtype_promotion("standard"):
+        _, state = optimizer.update(one, optimizer.init(params), params)
+        updates, _ = optimizer.update({"w": jnp.zeros(1)}, state, params)
+    # After gradients 1 and 0: mean 0.9 * 0.1 / (1 - 0.9 ** 2), of squares 0.5 * 0.5 / (1 - 0.5 ** 2).
+    assert -float(updates["w"][0]) == pytest.approx(0.09 / 0.19 / (0.25 / 0.75) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OptimizerConfig(b2=1.0), r"b2 is 1.0; it must be in \[0, 1\)"),
+        (lambda: RunConfig(average_decay=-0.1), r"average_decay is -0.1; it must be in \[0, 1\)"),
+        (lambda: RunConfig(frozen="encoder/.*"), "frozen is the text 'encoder/.*'; give a tuple"),  # type: ignore
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_frozen_parameters_have_no_share_in_the_norm_that_is_clipped():

@@ -1,8 +1,7 @@
 """Training of the beat network: stages one after the other, resumed where a run was stopped, then a mixture.
 
-A stage starts from the weights of the one before with a fresh optimizer, and with a learning rate that rises
-over `WARMUP_STEPS` and falls by half a cosine to 0. What is written is the weights of the last stage, mixed
-with those of the stage before.
+A stage starts from the weights of the one before with a fresh optimizer. What is written is the weights of
+the last stage, mixed with those of the stage before.
 
 A run that goes on from a checkpoint draws other performances than one that was never stopped: what was drawn
 before is not kept.
@@ -10,6 +9,7 @@ before is not kept.
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ import optax
 
 from mt3x.checkpoints import CheckpointDirectory
 from mt3x.data.beats.batches import BeatVariation
-from mt3x.music.checks import check_at_least, check_positive
+from mt3x.music.checks import check_at_least
 from mt3x.music.files import whole_file
 from mt3x.score.rhythm.beat_network import DILATIONS, METRES, NUM_FEATURES, TAPS, beat_logits
+from mt3x.training.adafactor import AdafactorConfig
+from mt3x.training.config import OptimizerConfig, ResumedRunConfig
 from mt3x.training.log import TrainLog
+from mt3x.training.optimizer import make_optimizer
+from mt3x.training.state import TrainState, apply_gradients, new_state
 
 NETWORK_FILE, CHECKPOINTS = "network.npz", "checkpoints"
 
-WARMUP_STEPS = 100
 DOWNBEAT_SHARE, METRE_SHARE = 0.5, 0.15
 """Weights of the losses of downbeats and of the metre beside that of beats."""
 
@@ -37,23 +40,22 @@ Batch = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class BeatStage:
-    """A part of a run.
+class BeatStage(ResumedRunConfig):
+    """A part of a run, with an optimizer of its own.
 
     Attributes:
-      total_steps: its length; learning_rate: its peak; variation: of the performances that it learns from.
+      variation: of the performances that it learns from.
 
     Raises:
-      ValueError: a stage without steps, or a rate that is not positive.
+      ValueError: as `RunConfig`.
     """
 
-    total_steps: int
-    learning_rate: float = 3e-3
+    log_every: int = 100
+    average_decay: float = 0.0
+    optimizer: OptimizerConfig | AdafactorConfig = OptimizerConfig(
+        "adamw", learning_rate=3e-3, b2=0.999, warmup_steps=100, decay_from=0.0, final_fraction=0.0
+    )
     variation: BeatVariation = BeatVariation()
-
-    def __post_init__(self) -> None:
-        check_at_least(1, total_steps=self.total_steps)
-        check_positive(learning_rate=self.learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +63,9 @@ class BeatTraining:
     """One run.
 
     Attributes:
-      stages: one after the other.
+      stages: one after the other; the first one's seed is that of the first weights.
       last_share: of the last stage's weights in those that are written; the rest is of the stage before.
-      width: of the network; seed: of its first weights and of what is drawn.
-      log_every, checkpoint_every: steps between two lines of the log, and between two checkpoints.
+      width: of the network.
 
     Raises:
       ValueError: there is no stage, or a number is outside its limits.
@@ -73,9 +74,6 @@ class BeatTraining:
     stages: tuple[BeatStage, ...]
     last_share: float = 1.0
     width: int = 64
-    seed: int = 0
-    log_every: int = 100
-    checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
@@ -85,7 +83,7 @@ class BeatTraining:
             raise ValueError(f"last_share is {self.last_share}; it must be above 0 and at most 1")
         if self.last_share < 1 and len(self.stages) == 1:
             raise ValueError(f"last_share is {self.last_share}, but there is one stage; leave it at 1")
-        check_at_least(1, width=self.width, log_every=self.log_every, checkpoint_every=self.checkpoint_every)
+        check_at_least(1, width=self.width)
 
     @property
     def total_steps(self) -> int:
@@ -114,49 +112,44 @@ def train_beats(
     """
     directory.mkdir(parents=True, exist_ok=True)
     settings = json.loads(json.dumps(dataclasses.asdict(training)))
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam())
-    params = fresh_beat_params(training.width, np.random.default_rng(training.seed))
-    state = {"params": params, "optimizer": optimizer.init(params), "before": params}
-    step = _make_step(optimizer)
+    before = weights = fresh_beat_params(training.width, np.random.default_rng(training.stages[0].seed))
     with CheckpointDirectory(directory / CHECKPOINTS) as checkpoints, TrainLog(directory, report) as log:
-        number = checkpoints.newest_step() or 0
-        if number:
-            if checkpoints.read_values(number)["settings"] != settings:
-                raise ValueError(f"{directory} holds a run with other settings; choose another directory")
-            state = checkpoints.restore(number, {"state": state})["state"]
-        log.go_on_from(number)
-        first = 0  # the step before the stage's first
+        began = checkpoints.newest_step() or 0
+        if began and checkpoints.read_values(began)["settings"] != settings:
+            raise ValueError(f"{directory} holds a run with other settings; choose another directory")
+        log.go_on_from(began)
+        last = 0  # step of a stage
         for index, stage in enumerate(training.stages):
-            last = first + stage.total_steps
-            if number == first and number:
-                fresh = optimizer.init(state["params"])
-                state = {"params": state["params"], "optimizer": fresh, "before": state["params"]}
-            batches = open_batches((training.seed, index, number), stage.variation) if number < last else None
+            first, last = last, last + stage.total_steps
+            if began > last:
+                continue
+            optimizer = make_optimizer(stage)
+            before, state = weights, new_state({"network": weights}, optimizer)
+            if began > first:
+                kept = checkpoints.restore(began, {"state": state, "before": before})
+                state, before = kept["state"], kept["before"]
+            number, saved_at, step = max(first, began), time.monotonic(), _make_step(stage, optimizer)
+            batches = open_batches((stage.seed, index, number), stage.variation) if number < last else None
             while batches is not None and number < last:
                 batch = next(batches)
-                rate = stage.learning_rate * rate_share(number - first, stage.total_steps)
-                state, measured = step(state, batch, np.float32(rate))
+                state, measured = step(state, batch)
                 number += 1
                 log.add(measured, len(batch["metre"]))
                 is_last = number == training.total_steps
-                if number % training.log_every == 0 or is_last:
+                if number % stage.log_every == 0 or is_last:
                     log.write(number)
-                if number % training.checkpoint_every == 0 or is_last:
+                if is_last or time.monotonic() - saved_at > stage.checkpoint_seconds:
                     log.check_finite(number)
-                    checkpoints.save(number, {"state": state}, {"settings": settings})
-            first = last
+                    checkpoints.save(number, {"state": state, "before": before}, {"settings": settings})
+                    saved_at = time.monotonic()
+            weights = state.average
     share = training.last_share
-    weights = {
-        name: share * np.asarray(value) + (1 - share) * np.asarray(state["before"][name])
-        for name, value in state["params"].items()
+    mixed = {
+        name: share * np.asarray(value) + (1 - share) * np.asarray(before[name])
+        for name, value in weights.items()
     }
-    _write(weights, directory / NETWORK_FILE)
-    return weights
-
-
-def rate_share(step: int, total_steps: int) -> float:
-    """The share of the peak rate that a step has, counted from 0: a rise, then half a cosine down to 0."""
-    return min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + float(np.cos(np.pi * step / total_steps)))
+    _write(mixed, directory / NETWORK_FILE)
+    return mixed
 
 
 def fresh_beat_params(width: int, rng: np.random.Generator) -> Params:
@@ -191,14 +184,12 @@ def beat_loss(params: Params, batch: Mapping[str, Any]) -> tuple[jax.Array, dict
     return total, {"loss": total, "beat_loss": beat, "downbeat_loss": downbeat, "metre_loss": metre}
 
 
-def _make_step(optimizer: optax.GradientTransformation) -> Callable[..., Any]:
+def _make_step(stage: BeatStage, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
     @jax.jit
-    def step(state: dict[str, Any], batch: Batch, rate: jax.Array) -> Any:
-        gradients, measured = jax.grad(beat_loss, has_aux=True)(state["params"], batch)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer powers
-            updates, moments = optimizer.update(gradients, state["optimizer"])
-        params = jax.tree.map(lambda p, u: p - rate * u, state["params"], updates)
-        return {"params": params, "optimizer": moments, "before": state["before"]}, measured
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        measure = jax.grad(lambda params: beat_loss(params["network"], batch), has_aux=True)
+        gradients, measured = measure(state.params)
+        return apply_gradients(state, gradients, optimizer, stage.average_decay), measured
 
     return step
 

@@ -43,10 +43,10 @@ def train_graph_spelling(
       The model of the last step, as it is written.
 
     Raises:
-      ValueError: a number in `training` is outside its limits, or batches without labels.
+      ValueError: batches without labels.
       FloatingPointError: the loss is not finite; names the step.
     """
-    optimizer = make_optimizer(training.for_optimizer())
+    optimizer = make_optimizer(training)
     first = next(batches)
     if missing := {"spelling", "key"} - set(first.labels):
         raise ValueError(f"the batches lack the labels {sorted(missing)}; make graphs of spelled notes")

@@ -1,7 +1,6 @@
 """What the trainings of both spelling networks share: their settings and the run from step to step.
 
-The optimizer, its schedule and the moving average of the weights are those of the transcriber
-(`training.state`). A run takes minutes: it is not resumed, a new one begins anew.
+A run takes minutes: it is not resumed, a new one begins anew.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,9 @@ from typing import TypeVar
 import jax
 import numpy as np
 
-from mt3x.training.config import OptimizerConfig, OptimizerName, TrainConfig
+from mt3x.music.checks import check_at_least
+from mt3x.training.adafactor import AdafactorConfig
+from mt3x.training.config import OptimizerConfig, RunConfig
 from mt3x.training.log import TrainLog
 
 WEIGHTS_FILE = "weights.npz"
@@ -22,46 +23,24 @@ Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
-class SpellingTraining:
+class SpellingTraining(RunConfig):
     """One run.
 
     Attributes:
-      total_steps: its length; seed: of the weights and of dropout.
-      optimizer: "muon", with Adam beside it, or "adamw".
-      learning_rate: the peak, reached after `warmup_steps`; from `decay_from` of the run on it falls by a
-        half cosine.
-      average_decay: of the moving average of the weights, which is what is evaluated and written.
-      log_every, eval_period: steps between two lines of the log, and between two evaluations.
+      eval_period: steps between two evaluations, at each of which the weights are written.
+
+    Raises:
+      ValueError: as `RunConfig`.
     """
 
     total_steps: int = 2400
-    seed: int = 0
-    optimizer: OptimizerName = "muon"
-    learning_rate: float = 2e-3
-    warmup_steps: int = 50
-    decay_from: float = 0.3
     average_decay: float = 0.99
-    log_every: int = 50
+    optimizer: OptimizerConfig | AdafactorConfig = OptimizerConfig(warmup_steps=50)
     eval_period: int = 200
 
-    def for_optimizer(self) -> TrainConfig:
-        """What `training.state` wants to know.
-
-        Raises:
-          ValueError: a number is outside its limits.
-        """
-        return TrainConfig(
-            total_steps=self.total_steps,
-            log_every=self.log_every,
-            average_decay=self.average_decay,
-            optimizer=OptimizerConfig(
-                name=self.optimizer,
-                learning_rate=self.learning_rate,
-                adam_learning_rate=self.learning_rate,
-                warmup_steps=self.warmup_steps,
-                decay_from=self.decay_from,
-            ),
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(1, eval_period=self.eval_period)
 
 
 def run_steps(

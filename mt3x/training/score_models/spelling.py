@@ -37,10 +37,9 @@ def train_spelling(
       held_out: batches that are measured at every evaluation.
 
     Raises:
-      ValueError: a number in `training` is outside its limits.
       FloatingPointError: the loss is not finite; names the step.
     """
-    network, optimizer = SpellingNetwork(config), make_optimizer(training.for_optimizer())
+    network, optimizer = SpellingNetwork(config), make_optimizer(training)
     nothing = jnp.zeros((1, NUM_FEATURES))
     params = network.init(jax.random.key(training.seed), nothing)["params"]
     measure = functools.partial(_loss, network)

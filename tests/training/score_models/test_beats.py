@@ -1,5 +1,6 @@
 """Training of the beat network: stages, the mixture of their weights, a stopped run, wrong settings."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,6 @@ from mt3x.training.score_models.beats import (
     BeatStage,
     BeatTraining,
     fresh_beat_params,
-    rate_share,
     train_beats,
 )
 
@@ -38,8 +38,9 @@ def open_batches(seed, variation, value=None, stop_at=None):
 
 
 def training(*steps, **settings):
-    stages = tuple(BeatStage(count, 0.02) for count in steps)
-    return BeatTraining(stages, width=4, log_every=5, checkpoint_every=5, **settings)
+    optimizer = dataclasses.replace(BeatStage().optimizer, learning_rate=0.02)
+    stages = (BeatStage(count, log_every=5, optimizer=optimizer, checkpoint_seconds=0) for count in steps)
+    return BeatTraining(tuple(stages), width=4, **settings)
 
 
 def log_of(folder):
@@ -81,7 +82,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
 
     found = train_beats(training(10, 5), watched, tmp_path)
     assert [line["step"] for line in log_of(tmp_path)] == [5, 10, 15]
-    assert seeds == [(0, 0, 5), (0, 1, 10)]  # from the last checkpoint
+    assert seeds == [(0, 0, 7), (0, 1, 10)]  # from the last checkpoint
     again = train_beats(training(10, 5), watched, tmp_path)
     assert len(seeds) == 2 and all(np.array_equal(again[name], found[name]) for name in found)
 
@@ -95,12 +96,6 @@ def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(FloatingPointError, match="the loss of step 1 is nan"):
         train_beats(training(5), lambda *words: open_batches(*words, value=np.nan), tmp_path)
-
-
-def test_the_rate_rises_and_falls_to_zero():
-    shares = [rate_share(step, 1000) for step in range(1001)]
-    assert shares[0] == pytest.approx(0.01) and max(shares) == pytest.approx(shares[99], rel=0.01)
-    assert shares[500] == pytest.approx(0.5) and shares[1000] == pytest.approx(0)
 
 
 def test_fresh_weights_have_the_network_s_shapes():
@@ -122,7 +117,6 @@ def test_fresh_weights_have_the_network_s_shapes():
         (lambda: training(5, 5, last_share=0.0), "last_share is 0.0; it must be above 0 and at most 1"),
         (lambda: BeatTraining((BeatStage(5),), width=0), "width is 0; it must be at least 1"),
         (lambda: BeatStage(0), "total_steps is 0; it must be at least 1"),
-        (lambda: BeatStage(5, 0.0), "learning_rate is 0.0; it must be positive"),
     ],
 )
 def test_wrong_settings_are_named(make, message):

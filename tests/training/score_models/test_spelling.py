@@ -8,6 +8,7 @@ import pytest
 from mt3x.score.spelling.answers import SpellingModel
 from mt3x.score.spelling.features import NUM_FEATURES
 from mt3x.score.spelling.network import SpellingConfig
+from mt3x.training.config import OptimizerConfig
 from mt3x.training.score_models.run import WEIGHTS_FILE, SpellingTraining
 from mt3x.training.score_models.spelling import train_spelling
 
@@ -34,7 +35,11 @@ class Batches:
 
 def test_the_loss_falls_and_weights_are_written(tmp_path):
     training = SpellingTraining(
-        total_steps=60, learning_rate=0.03, warmup_steps=5, average_decay=0.9, log_every=10, eval_period=60
+        total_steps=60,
+        optimizer=OptimizerConfig(learning_rate=0.03, adam_learning_rate=0.03, warmup_steps=5),
+        average_decay=0.9,
+        log_every=10,
+        eval_period=60,
     )
     lines = []
     train_spelling(TINY, training, Batches(), [next(Batches())], tmp_path, lines.append)
@@ -51,6 +56,8 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
         train_spelling(TINY, training, Batches(float("nan")), [], tmp_path)
 
 
-def test_numbers_outside_their_limits_are_refused(tmp_path):
+def test_numbers_outside_their_limits_are_refused():
     with pytest.raises(ValueError, match="total_steps is 0"):
-        train_spelling(TINY, SpellingTraining(total_steps=0), Batches(), [], tmp_path)
+        SpellingTraining(total_steps=0)
+    with pytest.raises(ValueError, match="eval_period is 0"):
+        SpellingTraining(eval_period=0)
