@@ -4,20 +4,10 @@ Training leaves out about 6 % of all scores by their names (`scores.is_held_out`
 what another file holds, so those whose title and composer, work, or music is also in training are taken out
 again: `TWINS_IN_TRAINING`. What is left is `TEST_PIECES`, names of files of OpenScore Lieder ("lc...") and
 OpenScore String Quartets (both CC0). The list is written down, so that a test set stays the same when scores
-are added to OpenScore; `find_twins` is what proves it, and the tests do.
-
-Music is compared by phrases: what the highest notes of a part do over `PHRASE_INTERVALS` intervals, in
-semitones, without rhythm and without repeated notes. So a transposed edition or an arrangement is still
-found. Phrases of few different intervals (scales, trills) say nothing and are left out. Measured on the 1,485
-scores: of the one piece that is there twice, every phrase is found in training; of any part of another test
-piece, at most 29 %.
+are added to OpenScore; the tests prove it, by titles and by music.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
 
 from mt3x.data.synthetic.scores import Piece, is_held_out
 
@@ -48,15 +38,6 @@ TWINS_IN_TRAINING: Mapping[str, str] = {
 }
 """Held-out scores that are no test pieces, and why."""
 
-PHRASE_INTERVALS = 12
-MOST_SHARED = 0.5
-"""A piece of which more phrases of a part are in training is a twin."""
-
-_LEAST_PHRASES = 16
-_LEAST_DIFFERENT_INTERVALS = 4
-_LARGEST_INTERVAL = 12
-_SAME_TIME_QUARTERS = 1e-3
-
 
 def select_test_pieces(scores: Iterable[Piece], names: Sequence[str] = TEST_PIECES) -> list[Piece]:
     """The scores of these names, in the order of the names.
@@ -77,94 +58,3 @@ def select_test_pieces(scores: Iterable[Piece], names: Sequence[str] = TEST_PIEC
 def is_test_piece(name: str) -> bool:
     """Whether models may be tested on a piece: it is held out and has no twin in training."""
     return is_held_out(name) and name not in TWINS_IN_TRAINING
-
-
-def work_keys(name: str, title: str, composer: str) -> set[str]:
-    """By what a work is recognised: its title and composer, and the file's name where that tells the work.
-
-    Case, accents, punctuation, and what stands in brackets or behind a comma don't count, nor do a composer's
-    first names.
-
-    >>> sorted(work_keys("lc1", "Ellens Gesang II, D.838", "Franz Schubert"))
-    ['ellens gesang ii / schubert']
-    """
-    keys = {f"{_plain(title.split(',')[0])} / {_plain(composer).split(' ')[-1]}"}
-    work, separator, _ = name.rpartition("__sq")
-    if separator:
-        keys.add(_plain(work))
-    return keys
-
-
-def _plain(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", re.sub(r"\([^)]*\)|\[[^]]*\]", "", text))
-    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return re.sub(r"[\W_]+", " ", letters.casefold()).strip()
-
-
-def part_phrases(notes: np.ndarray) -> np.ndarray:
-    """The phrases of one part: int64 [K], sorted, each once; a number stands for its intervals.
-
-    Args:
-      notes: `PIECE_NOTE_DTYPE` [N] of one part.
-    """
-    order = np.lexsort((-notes["pitch"].astype(np.int64), notes["onset_quarters"]))
-    is_highest = np.diff(notes["onset_quarters"][order], prepend=-np.inf) > _SAME_TIME_QUARTERS
-    pitch = notes["pitch"][order][is_highest].astype(np.int64)
-    interval = np.diff(pitch)
-    interval = np.clip(interval[interval != 0], -_LARGEST_INTERVAL, _LARGEST_INTERVAL) + _LARGEST_INTERVAL
-    if len(interval) < PHRASE_INTERVALS:
-        return np.zeros(0, np.int64)
-    phrases = np.lib.stride_tricks.sliding_window_view(interval, PHRASE_INTERVALS)
-    different = 1 + np.count_nonzero(np.diff(np.sort(phrases, axis=1), axis=1), axis=1)
-    base = 2 * _LARGEST_INTERVAL + 1
-    weights = base ** np.arange(PHRASE_INTERVALS, dtype=np.int64)  # 25 ** 12 fits 63 bits
-    return np.unique(phrases[different >= _LEAST_DIFFERENT_INTERVALS] @ weights)
-
-
-def score_phrases(score: Piece) -> list[np.ndarray]:
-    """The phrases of each part that has some."""
-    parts = (part_phrases(score.notes[score.notes["part"] == part]) for part in range(len(score.part_names)))
-    return [phrases for phrases in parts if len(phrases)]
-
-
-def shared_music(parts: Sequence[np.ndarray], known: np.ndarray) -> float:
-    """How much of a piece is among known phrases: the largest share of a part, 0 to 1.
-
-    Args:
-      parts: phrases of each part; those of parts too short to tell anything are counted together.
-      known: int64 [N] phrases, sorted.
-    """
-    long = [phrases for phrases in parts if len(phrases) >= _LEAST_PHRASES]
-    return max((float(_is_known(phrases, known).mean()) for phrases in long or parts), default=0.0)
-
-
-def _is_known(phrases: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool [K]; `np.isin` would sort a million known phrases each time."""
-    if not len(known):
-        return np.zeros(len(phrases), bool)
-    return known[np.minimum(np.searchsorted(known, phrases), len(known) - 1)] == phrases
-
-
-def find_twins(scores: Iterable[Piece]) -> dict[str, str]:
-    """Held-out scores that are in training, too: name -> why.
-
-    Args:
-      scores: all scores, those for training (not `is_held_out`) and those held out.
-    """
-    scores = list(scores)
-    training = [score for score in scores if not is_held_out(score.name)]
-    works = {
-        key: score.name for score in training for key in work_keys(score.name, score.title, score.composer)
-    }
-    known = [phrases for score in training for phrases in score_phrases(score)]
-    known = np.unique(np.concatenate(known)) if known else np.zeros(0, np.int64)
-    twins = {}
-    for score in scores:
-        if not is_held_out(score.name):
-            continue
-        for key in sorted(work_keys(score.name, score.title, score.composer) & works.keys()):
-            twins[score.name] = f"{works[key]} is the same work: {key}"
-        shared = shared_music(score_phrases(score), known)
-        if shared > MOST_SHARED:
-            twins[score.name] = f"{shared:.0%} of its phrases are in training"
-    return twins

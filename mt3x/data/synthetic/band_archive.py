@@ -4,7 +4,6 @@ Conventions: an archive holds flat arrays and the count of each piece's rows; no
 a chord are a bit mask, bit n for n semitones; a missing tempo is 0.
 """
 
-import functools
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,11 +26,6 @@ class BandMusic:
     def __post_init__(self) -> None:
         if all(groove.is_fill for groove in self.grooves):
             raise ValueError(f"{len(self.grooves)} grooves, of which none is a beat; give at least one beat")
-
-    @functools.cached_property
-    def styles(self) -> tuple[str, ...]:
-        """Styles of the grooves, sorted, each once."""
-        return tuple(sorted({groove.style for groove in self.grooves}))
 
 
 @dataclass(frozen=True)

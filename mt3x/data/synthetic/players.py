@@ -12,7 +12,7 @@ import numpy as np
 from mt3x.synthesis.inflection import Inflections
 from mt3x.synthesis.sampled.instruments import SampleLibrary, SamplePlayer
 from mt3x.synthesis.soundfonts import Synthesizer
-from mt3x.synthesis.voices.synthesizers import SYNTHESIZERS
+from mt3x.synthesis.voices.synthesizers import SYNTHESIZERS, synthesizers_of
 
 _STAND_INS: dict[int, tuple[int, ...]] = {
     1: (0,), 28: (26, 27), 29: (26, 27), 30: (26, 27), 31: (26, 27), 24: (25,), 35: (33,), 36: (33, 34),
@@ -166,7 +166,7 @@ class Orchestra:
         rarity = _MANY_INSTRUMENTS / min(max(len(instruments), 1), _MANY_INSTRUMENTS)
         if instruments and rng.random() < self._samples_probability**rarity:
             return self._sampled(rng, instruments[int(rng.integers(len(instruments)))], program)
-        names = [name for name, entry in SYNTHESIZERS.items() if program in entry.programs]
+        names = synthesizers_of(program)
         if names and rng.random() < self._synthesizer_probability:
             return SynthesizerPlayer(names[int(rng.integers(len(names)))], self._sample_rate)
         return SoundfontPlayer(soundfont, self._draw_formants(rng))

@@ -13,20 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mt3x.data.eval_sets.pieces import (
+from mt3x.data.eval_sets.pieces import TEST_PIECES, TWINS_IN_TRAINING, is_test_piece, select_test_pieces
+from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, load_scores
+from tests.data.eval_sets.near_duplicates import (
     MOST_SHARED,
     PHRASE_INTERVALS,
-    TEST_PIECES,
-    TWINS_IN_TRAINING,
-    find_twins,
-    is_test_piece,
+    find_near_duplicates,
     part_phrases,
     score_phrases,
-    select_test_pieces,
     shared_music,
     work_keys,
 )
-from mt3x.data.synthetic.scores import PIECE_NOTE_DTYPE, Piece, is_held_out, load_scores
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SAMPLED = 32
@@ -115,7 +112,7 @@ def test_no_music_of_a_test_piece_is_in_training():
 
 @pytest.mark.skipif("MT3X_OPENSCORE" not in os.environ, reason="MT3X_OPENSCORE names no archive of scores")
 def test_the_twins_are_all_that_are_found_in_the_scores_themselves():
-    assert set(find_twins(load_scores(os.environ["MT3X_OPENSCORE"]))) == set(TWINS_IN_TRAINING)
+    assert set(find_near_duplicates(load_scores(os.environ["MT3X_OPENSCORE"]))) == set(TWINS_IN_TRAINING)
 
 
 def test_phrases_outlast_transposition_rhythm_and_repeated_notes():
@@ -156,18 +153,18 @@ def test_a_melody_over_another_accompaniment_is_found():
     assert shared_music(score_phrases(arrangement), part_phrases(score.notes)) == 1
 
 
-def test_twins_are_found_by_music_by_title_and_by_work():
+def test_near_duplicates_are_found_by_music_by_title_and_by_work():
     (held_out, another), (training,) = names(True), names(False, 1)
-    assert find_twins(
+    assert find_near_duplicates(
         [make_score(held_out, composer="A"), make_score(training, MELODY + 3, composer="B")]
     ) == {held_out: "100% of its phrases are in training"}
-    twins = find_twins(
+    found = find_near_duplicates(
         [make_score(held_out), make_score(training, MELODY[::-1], "TITLE, op. 3", "S. Somebody")]
     )
-    assert twins == {held_out: f"{training} is the same work: title / somebody"}
+    assert found == {held_out: f"{training} is the same work: title / somebody"}
     other = make_score(training, MELODY[::-1], "Another")
-    assert not find_twins([make_score(held_out), make_score(another), other])
-    assert not find_twins([make_score(held_out)])
+    assert not find_near_duplicates([make_score(held_out), make_score(another), other])
+    assert not find_near_duplicates([make_score(held_out)])
 
 
 def test_movements_of_a_work_have_its_key():

@@ -102,7 +102,6 @@ def test_hits_keep_the_drummers_timing() -> None:
 def test_packed_music_is_read_back(tmp_path: Path) -> None:
     save_bands(MUSIC, tmp_path / "bands.npz")
     again = load_bands(tmp_path / "bands.npz")
-    assert again.styles == ("jazz/swing", "latin", "rock")
     for groove, expected in zip(again.grooves, MUSIC.grooves, strict=True):
         assert np.array_equal(groove.notes, expected.notes) and groove.is_fill == expected.is_fill
         assert (groove.style, groove.bpm) == (expected.style, expected.bpm)
