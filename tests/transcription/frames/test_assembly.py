@@ -283,6 +283,13 @@ def pedal_of(*pedals, notes=(PIANO_NOTE,), config=WITH_PEDAL, is_asked_for=True)
     return assembler.finish().pedal
 
 
+def pedal_frames(*pedals):
+    """As `pedal_of`, in frames."""
+    pedal = pedal_of(*pedals)
+    assert pedal is not None
+    return pedal / FRAME
+
+
 def down(first, last):
     """Probabilities of 16 trunk frames: the pedal is down from `first` to `last`."""
     return np.where((np.arange(16) >= first) & (np.arange(16) <= last), 0.9, 0.1)
@@ -292,16 +299,16 @@ def test_the_pedal_is_followed_across_segments_by_what_each_decides_on():
     # Segments share trunk frames: those from 14 on of the first are 2 and on of the second.
     first, second = down(5, 15), down(0, 6)
     second[0] = 0.0  # the first segment decides there
-    pedal = pedal_of(first, second)
+    pedal = pedal_frames(first, second)
     # Trunk frame 5 begins 6 frames into the recording; 7 of the second segment begin at 20 + 14.
     assert pedal.dtype == np.float64
-    np.testing.assert_allclose(pedal / FRAME, [(6, 34)])
+    np.testing.assert_allclose(pedal, [(6, 34)])
 
 
 def test_a_pedal_that_is_never_lifted_ends_with_the_recording_and_silence_lifts_it():
-    np.testing.assert_allclose(pedal_of(down(5, 15)) / FRAME, [(6, 28)])
-    np.testing.assert_allclose(pedal_of(down(5, 15), None) / FRAME, [(6, 24)])
-    np.testing.assert_allclose(pedal_of(None, down(0, 15)) / FRAME, [(24, 52)])
+    np.testing.assert_allclose(pedal_frames(down(5, 15)), [(6, 28)])
+    np.testing.assert_allclose(pedal_frames(down(5, 15), None), [(6, 24)])
+    np.testing.assert_allclose(pedal_frames(None, down(0, 15)), [(24, 52)])
 
 
 def test_without_a_piano_a_head_or_a_wish_there_is_no_pedal():
