@@ -35,7 +35,7 @@ from mt3x.metrics.notes import count_matches, match_notes
 from mt3x.music.files import write_whole
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
-from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.frames.network import FramePredictions
 from mt3x.transcription.frames.recogniser import FrameRecogniser
 from mt3x.transcription.models import resolve_model
 from mt3x.transcription.recording import Recording

@@ -163,7 +163,7 @@ def _transcribe(
     """The pieces whose recordings can be transcribed."""
     from mt3x.audio.load import AudioError, load_audio
     from mt3x.metrics.report import Decoding
-    from mt3x.transcription.readers import default_num_workers
+    from mt3x.transcription.devices import default_num_workers
 
     config = transcriber.config
     segment_seconds = config.segment_seconds

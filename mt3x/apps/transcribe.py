@@ -166,7 +166,7 @@ def _number_of_workers(text: str) -> int:
 def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Namespace) -> int:
     """Transcribes recordings and reports each, with the speed so far; returns how many failed."""
     from mt3x.audio.load import AudioError
-    from mt3x.transcription.readers import default_num_workers
+    from mt3x.transcription.devices import default_num_workers
 
     num_workers = default_num_workers() if args.workers is None else args.workers
     failed, number_shown = 0, None

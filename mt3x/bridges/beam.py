@@ -209,8 +209,8 @@ class _Model:
 
     def __init__(self, options: Mapping[str, Any]):
         from mt3x.transcription import transcriber
+        from mt3x.transcription.devices import default_num_workers
         from mt3x.transcription.process import settle_process
-        from mt3x.transcription.readers import default_num_workers
 
         settle_process()
         self.transcriber = transcriber.load(**options)

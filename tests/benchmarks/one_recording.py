@@ -6,7 +6,7 @@ from thresholds import EXAMPLE, Item
 from mt3x.model.trunk import DRUM_KEYS
 from mt3x.music.notes import make_notes
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.frames.network import FramePredictions
 from mt3x.transcription.segment import Segment
 
 CONFIG = FrameConfig(segment_frames=32, lead_frames=4, tail_frames=4)

@@ -15,9 +15,8 @@ from mt3x.music.notes import empty_notes, make_notes, note_order
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
 from mt3x.transcription.frames.instrument_prior import InstrumentPrior, fold_strays
-from mt3x.transcription.frames.network import REACH_FRAMES
+from mt3x.transcription.frames.network import REACH_FRAMES, FramePredictions
 from mt3x.transcription.frames.pedal import PedalFollower
-from mt3x.transcription.frames.predictions import FramePredictions
 from mt3x.transcription.recogniser import NOTES_ALONE, Collected, Request
 from mt3x.transcription.segment import Segment
 

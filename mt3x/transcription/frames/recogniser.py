@@ -17,7 +17,7 @@ from mt3x.audio.tuning import TuningTracker
 from mt3x.transcription.devices import SEGMENTS, share_segments
 from mt3x.transcription.frames.assembly import NoteAssembler
 from mt3x.transcription.frames.config import FrameConfig
-from mt3x.transcription.frames.predictions import FramePredictions, predict
+from mt3x.transcription.frames.network import FramePredictions, predict
 from mt3x.transcription.recogniser import NOTES_ALONE, Request
 from mt3x.transcription.segment import Segment
 

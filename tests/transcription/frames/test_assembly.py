@@ -12,7 +12,7 @@ from mt3x.music.instruments import DRUMS
 from mt3x.music.notes import validate_notes
 from mt3x.transcription.frames.assembly import DRUM_GROUPS, DRUM_SECONDS, NoteAssembler, find_drum_hits
 from mt3x.transcription.frames.config import FrameConfig, Thresholds
-from mt3x.transcription.frames.predictions import FramePredictions
+from mt3x.transcription.frames.network import FramePredictions
 from mt3x.transcription.recogniser import Request
 from mt3x.transcription.segment import Segment
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mt3x.transcription.readers import default_num_workers
+from mt3x.transcription.devices import default_num_workers
 
 
 @pytest.mark.parametrize(
