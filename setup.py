@@ -17,6 +17,7 @@ CORE = [
     "mido>=1.3",
     "soundfile>=0.13",
     "soxr>=0.5",
+    "av>=14",  # FFmpeg's libraries, 104 MB installed; imported for files that libsndfile does not read
 ]
 NOTESEQ = ["note-seq>=0.0.5"]
 PLOT = ["matplotlib>=3.8"]

@@ -25,7 +25,7 @@ FLOORS = {
 
 ALLOWED_PACKAGES = {
     "music": {"numpy", "mido", "pretty_midi", "note_seq"},
-    "audio": {"numpy", "jax", "soundfile", "soxr", "sounddevice"},
+    "audio": {"numpy", "jax", "soundfile", "soxr", "sounddevice", "av"},
     "tokens": {"numpy"},
     "model": {"numpy", "jax", "flax"},
     "metrics": {"numpy", "matplotlib"},

@@ -161,7 +161,8 @@ def _transcribe(
     played: Sequence[tuple[Pair, np.ndarray]], transcriber: "Transcriber", args: argparse.Namespace
 ) -> "list[EvaluatedPiece]":
     """The pieces whose recordings can be transcribed."""
-    from mt3x.audio.load import AudioError, load_audio
+    from mt3x.audio.errors import AudioError
+    from mt3x.audio.load import load_audio
     from mt3x.metrics.report import Decoding
     from mt3x.transcription.devices import default_num_workers
 
@@ -178,12 +179,14 @@ def _transcribe(
             progress(done_seconds, total_seconds)
 
         recordings = [pair.other for pair, _ in played]
-        found = transcriber.transcribe_all(recordings, default_num_workers(), show)
+        found = transcriber.transcribe_all(recordings, default_num_workers(), show, strict=True)
         for (pair, reference), transcription in zip(played, found, strict=True):
             progress.clear()
             if isinstance(transcription, AudioError):  # names the file itself
                 complain(str(transcription))
                 continue
+            for notice in transcription.notices:
+                complain(f"{shown(pair.other)}: {notice}")
             report, seconds = transcription.report, transcription.duration_seconds
             sample_rate = config.sample_rate
             pieces.append(

@@ -21,9 +21,10 @@ import numpy as np
 
 from mt3x.apps.console import model_options
 from mt3x.apps.console.messages import complain, shown, summary, why_unwritable
+from mt3x.audio.errors import AudioError
 from mt3x.audio.live import PCM_ENCODINGS, pcm_blocks
-from mt3x.audio.load import HIGHEST_SAMPLE_RATE, LOWEST_SAMPLE_RATE, MOST_CHANNELS, AudioError
 from mt3x.audio.microphone import Microphone
+from mt3x.audio.samples import HIGHEST_SAMPLE_RATE, LOWEST_SAMPLE_RATE, MOST_CHANNELS
 from mt3x.music.notes import empty_notes, sort_notes
 from mt3x.tokens.report import DecodeReport
 from mt3x.transcription.result import FORMATS, Transcription
@@ -98,6 +99,8 @@ def _mistake(args: argparse.Namespace) -> str | None:
         return "--device chooses a microphone; leave - out to record"
     if args.workers is not None:
         return "--workers reads files ahead; leave it out with --live"
+    if args.strict:
+        return "--strict is for files; leave it out with --live"
     if args.batch_size is not None:
         return "--batch-size would delay the notes; leave it out with --live"
     if args.format not in (None, ("json",)):
@@ -254,8 +257,7 @@ def _finish(
             complain(f"cannot write {failure.filename}: {failure.strerror}")
             return 1
         written = f" -> {shown(args.output)}"
-    times_real_time = transcription.duration_seconds / max(elapsed_seconds, 1e-9)
-    _say(args, f"{summary(transcription, times_real_time)}{written}")
+    _say(args, f"{summary(transcription, transcription.duration_seconds, elapsed_seconds)}{written}")
     for notice in transcription.notices:
         _say(args, notice)
     if error is not None:

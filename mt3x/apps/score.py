@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from mt3x.apps.console import model_options
-from mt3x.apps.console.batch import AUDIO_SUFFIXES
 from mt3x.apps.console.messages import complain, shown, why_unwritable
 from mt3x.apps.console.progress import Progress
+from mt3x.audio.formats import AUDIO_SUFFIXES
 from mt3x.music.files import write_whole
 from mt3x.music.midi import MIDI_SUFFIXES, read_midi_content
 
@@ -229,7 +229,7 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
         if content.mending:
             complain(f"{shown(args.input)}: {content.mending}")
         return content.notes
-    from mt3x.audio.load import AudioError
+    from mt3x.audio.errors import AudioError
 
     try:
         transcriber = model_options.load(model_options.load_arguments(args))
@@ -239,12 +239,15 @@ def _notes(args: argparse.Namespace) -> np.ndarray | None:
     with Progress(shown(args.input), sys.stderr) as progress:
         show: Callable[[float, float | None], None] | None = None if args.quiet else progress
         try:
-            return transcriber.transcribe(args.input, progress=show).notes
+            found = transcriber.transcribe(args.input, progress=show)
         except AudioError as error:
             if args.input.suffix.lower() in AUDIO_SUFFIXES:
                 raise
             suffixes = ", ".join((*MIDI_SUFFIXES, *NOTATION_SUFFIXES))
             raise ValueError(f"{error}; for notation, give a file that ends in one of {suffixes}") from error
+    for notice in () if args.quiet else found.notices:
+        complain(f"{shown(args.input)}: {notice}")
+    return found.notes
 
 
 def _write(output: Path, contents: list[bytes]) -> list[Path]:

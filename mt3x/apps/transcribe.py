@@ -87,6 +87,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="N",
         help="processes that read recordings ahead (0 on a CPU, up to 4 with an accelerator)",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse files that are cut off or damaged; else what there is is transcribed, with a notice",
+    )
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     parser.add_argument("--quiet", action="store_true", help="report nothing but errors")
     parser.set_defaults(refuse=parser.error)
@@ -165,7 +170,7 @@ def _number_of_workers(text: str) -> int:
 
 def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Namespace) -> int:
     """Transcribes recordings and reports each, with the speed so far; returns how many failed."""
-    from mt3x.audio.load import AudioError
+    from mt3x.audio.errors import AudioError
     from mt3x.transcription.devices import default_num_workers
 
     num_workers = default_num_workers() if args.workers is None else args.workers
@@ -183,7 +188,13 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
         recordings = [near(job.recording) for job in jobs]
         reported = None if args.quiet else show
         found = transcriber.transcribe_all(
-            recordings, num_workers, reported, bends=args.bends, pedal=args.pedal, keep_all=args.keep_all
+            recordings,
+            num_workers,
+            reported,
+            bends=args.bends,
+            pedal=args.pedal,
+            keep_all=args.keep_all,
+            strict=args.strict,
         )
         for job, transcription in zip(jobs, found, strict=True):
             progress.clear()
@@ -192,15 +203,13 @@ def _transcribe(jobs: list[Job], transcriber: "Transcriber", args: argparse.Name
                 failed += 1
             else:
                 audio_seconds += transcription.duration_seconds
-                times_real_time = audio_seconds / max(time.monotonic() - started, 1e-9)
-                failed += not _write(job, transcription, times_real_time, args)
+                line = summary(transcription, audio_seconds, time.monotonic() - started)
+                failed += not _write(job, transcription, line, args)
     return failed
 
 
-def _write(
-    job: Job, transcription: "Transcription", times_real_time: float, args: argparse.Namespace
-) -> bool:
-    """Writes the outputs of one recording and reports it; False where that failed."""
+def _write(job: Job, transcription: "Transcription", line: str, args: argparse.Namespace) -> bool:
+    """Writes the outputs of one recording and reports it by a line; False where that failed."""
     name = shown(job.recording)
     try:
         job.outputs[0].parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +218,7 @@ def _write(
     except OSError as error:
         complain(f"{name}: cannot write {error.filename}: {error.strerror}")
         return False
-    _say(args, f"{name}: {summary(transcription, times_real_time)} -> {shown(job.outputs[0])}")
+    _say(args, f"{name}: {line} -> {shown(job.outputs[0])}")
     for notice in transcription.notices:
         _say(args, f"{name}: {notice}")
     return True

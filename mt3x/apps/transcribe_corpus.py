@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mt3x.apps.console import batch, model_options
+from mt3x.audio.formats import AUDIO_SUFFIXES
 
 if TYPE_CHECKING:
     from mt3x.bridges.beam import Recording
@@ -176,7 +177,7 @@ def _find_remote(inputs: Sequence[str], formats: Sequence[str]) -> "list[Recordi
 
 
 def _is_audio(path: str) -> bool:
-    return Path(path).suffix.lower() in batch.AUDIO_SUFFIXES
+    return Path(path).suffix.lower() in AUDIO_SUFFIXES
 
 
 def _absolute(path: str) -> str:

@@ -9,7 +9,9 @@ that started them: scripts need no `if __name__ == "__main__"`. A worker whose p
 `kill -9`, ends at its next block, because nobody reads its pipe.
 
 What a worker writes: a byte that says what follows, its size in bytes (int64), the content. `r`: it runs.
-`b`: a block, float32. `e`: the recording's AudioError, UTF-8. `n`: the recording ended, the next follows.
+`l`: the recording's length in seconds, float64, before its first block, if it is known. `b`: a block,
+float32. `s`: a notice, UTF-8. `e`: the recording's AudioError, UTF-8. `n`: the recording ended, the next
+follows.
 """
 
 import contextlib
@@ -22,22 +24,27 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from mt3x.audio.load import AudioError, _printable, stream_audio
+from mt3x.audio.errors import AudioError
+from mt3x.audio.files.sources import name_of
+from mt3x.audio.load import stream_audio
+from mt3x.audio.samples import AudioStream
 
 BLOCKS_AHEAD = 8
 """Blocks of 30 s that a worker holds until they are asked for."""
 
 _HEADER = struct.Struct("=cq")
-_RUNS, _BLOCK, _ERROR, _NEXT = b"r", b"b", b"e", b"n"
+_RUNS, _LENGTH, _BLOCK, _NOTICE, _ERROR, _NEXT = b"r", b"l", b"b", b"s", b"e", b"n"
+
+_Recordings = Generator[tuple[int, AudioStream], None, None]
 
 
 def read_recordings(
-    paths: Sequence[str | os.PathLike[str]], target_rate: int, num_workers: int = 0
-) -> Generator[tuple[int, Iterator[np.ndarray]], None, None]:
+    paths: Sequence[str | os.PathLike[str]], target_rate: int, num_workers: int = 0, *, strict: bool = True
+) -> _Recordings:
     """The blocks of each recording, in the order of the paths.
 
         for number, blocks in read_recordings(paths, 16000, num_workers=2):
@@ -51,6 +58,7 @@ def read_recordings(
     Args:
       num_workers: processes that read ahead; 0 reads in this one, which is best where the network runs on
         the CPU: decoding is less than 2 % of the work there.
+      strict: as for `stream_audio`.
 
     Yields:
       (index of the path, its blocks); the blocks are those of `stream_audio`, float32 [n], mono, at
@@ -63,24 +71,20 @@ def read_recordings(
     if num_workers < 0:
         raise ValueError(f"num_workers is {num_workers}; it must be 0 or more")
     if num_workers == 0:
-        return _read_here(paths, target_rate)
-    return _read_ahead([os.fspath(path) for path in paths], target_rate, min(num_workers, len(paths)))
+        return _read_here(paths, target_rate, strict)
+    return _read_ahead([os.fspath(path) for path in paths], target_rate, min(num_workers, len(paths)), strict)
 
 
-def _read_here(
-    paths: Sequence[str | os.PathLike[str]], target_rate: int
-) -> Generator[tuple[int, Iterator[np.ndarray]], None, None]:
+def _read_here(paths: Sequence[str | os.PathLike[str]], target_rate: int, strict: bool) -> _Recordings:
     for number, path in enumerate(paths):
-        yield number, stream_audio(path, target_rate)
+        yield number, stream_audio(path, target_rate, strict=strict)
 
 
-def _read_ahead(
-    paths: list[str], target_rate: int, num_workers: int
-) -> Generator[tuple[int, Iterator[np.ndarray]], None, None]:
+def _read_ahead(paths: list[str], target_rate: int, num_workers: int, strict: bool) -> _Recordings:
     with contextlib.ExitStack() as stack:
         workers = []
         for first in range(num_workers):
-            workers.append(_Worker(paths[first::num_workers], target_rate))
+            workers.append(_Worker(paths[first::num_workers], target_rate, strict))
             stack.callback(workers[-1].stop)
         for number in range(len(paths)):
             blocks = workers[number % num_workers].read_next()
@@ -93,14 +97,19 @@ def _read_ahead(
 class _Worker:
     """The parent's end of a process that reads recordings ahead."""
 
-    def __init__(self, paths: list[str], target_rate: int):
+    def __init__(self, paths: list[str], target_rate: int, strict: bool):
         self._paths = deque(paths)  # those that were not asked for yet
-        self._target_rate = target_rate
+        self._target_rate, self._strict = target_rate, strict
         self._start()
 
-    def read_next(self) -> Iterator[np.ndarray]:
-        """The blocks of the next recording; all are taken before the one after it is asked for."""
-        path = self._paths.popleft()
+    def read_next(self) -> AudioStream:
+        """The next recording; all of its blocks are taken before the one after it is asked for."""
+        stream = AudioStream()
+        stream.blocks = self._receive(self._paths.popleft(), stream)
+        return stream
+
+    def _receive(self, path: str, stream: AudioStream) -> Generator[np.ndarray, None, None]:
+        """The blocks of a recording, whose stream is told what else comes."""
         while True:
             header = self._pipe.read(_HEADER.size)
             if len(header) < _HEADER.size:
@@ -110,6 +119,10 @@ class _Worker:
                 self._has_run = True
             elif kind == _NEXT:
                 return
+            elif kind == _LENGTH:
+                (stream.seconds,) = struct.unpack("=d", self._pipe.read(size))
+            elif kind == _NOTICE:
+                stream.notices.append(self._pipe.read(size).decode())
             elif kind == _ERROR:
                 raise AudioError(self._pipe.read(size).decode())
             else:
@@ -137,7 +150,7 @@ class _Worker:
         assert self._process.stdin is not None and isinstance(self._process.stdout, io.BufferedReader)
         self._pipe = self._process.stdout
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps([self._target_rate, *self._paths]).encode())
+            stdin.write(json.dumps([self._target_rate, self._strict, *self._paths]).encode())
 
     def _replace(self, path: str) -> Exception:
         """Starts a new process for what follows the recording that ended this one; the error to raise."""
@@ -150,31 +163,41 @@ class _Worker:
         self._pipe.close()
         self._start()
         return AudioError(
-            f"{_printable(path)}: the process that read it ended with code {code}; convert it "
+            f"{name_of(path)}: the process that read it ended with code {code}; convert it "
             "to WAV, or leave it out."
         )
 
 
 def _work() -> None:
-    """What a worker does: reads a line of JSON, [rate, path, ...], and writes to standard output."""
+    """What a worker does: reads a line of JSON, [rate, strict, path, ...], and writes to standard output."""
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no audio
-    target_rate, *paths = json.load(sys.stdin)
+    target_rate, strict, *paths = json.load(sys.stdin)
     waiting: queue.Queue[tuple[bytes, np.ndarray] | None] = queue.Queue(BLOCKS_AHEAD)
     sender = threading.Thread(target=_send, args=(waiting, pipe), daemon=True)
     sender.start()
     nothing = np.zeros(0, np.uint8)
     waiting.put((_RUNS, nothing))
     for path in paths:
+        stream = stream_audio(path, target_rate, strict=strict)
         try:
-            for block in stream_audio(path, target_rate):
+            is_told = False
+            for block in stream:
+                if stream.seconds is not None and not is_told:
+                    waiting.put((_LENGTH, np.array([stream.seconds])))
+                    is_told = True
                 waiting.put((_BLOCK, np.ascontiguousarray(block)))
+            for notice in stream.notices:
+                waiting.put((_NOTICE, _as_bytes(notice)))
             waiting.put((_NEXT, nothing))
         except AudioError as error:
-            text = str(error).encode(errors="backslashreplace")
-            waiting.put((_ERROR, np.frombuffer(text, np.uint8)))
+            waiting.put((_ERROR, _as_bytes(str(error))))
     waiting.put(None)
     sender.join()
+
+
+def _as_bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(errors="backslashreplace"), np.uint8)
 
 
 def _send(waiting: "queue.Queue[tuple[bytes, np.ndarray] | None]", pipe: io.BufferedWriter) -> None:

@@ -1,266 +1,222 @@
 """Any recording becomes mono float32 samples at one rate.
 
-Conventions: samples are float32 in -1 to 1 (files whose floats go beyond are left so); channels are averaged,
-then resampled by soxr at its HQ setting. Files are decoded, averaged and resampled block by block: memory
-does not grow with their length, and however they are cut, the joined blocks are the same to the last bit.
-
-Deviation from MT3: it resamples by librosa (a Kaiser-windowed sinc at its time; soxr HQ since librosa 0.10).
+What a file is, and how much sound there is in it, its bytes say, not its name nor its header (`files/`). It
+is decoded, made mono and resampled block by block: memory does not grow with its length. `samples.py` has the
+conventions.
 """
 
 import contextlib
-import io
 import os
-import shlex
-import stat
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+import re
+from collections.abc import Generator, Iterator
+from io import BufferedIOBase
 
 import numpy as np
 
-from mt3x.audio import containers
+from mt3x.audio import formats
+from mt3x.audio.arrays import bits_of_floats
+from mt3x.audio.channels import Mixer
+from mt3x.audio.errors import AudioError
+from mt3x.audio.files.contents import find_parts
+from mt3x.audio.files.ffmpeg import FFmpegDecoder
+from mt3x.audio.files.parts import Part
+from mt3x.audio.files.sndfile import SndfileDecoder
+from mt3x.audio.files.sources import Source, name_of, open_source
+from mt3x.audio.files.window import SteadyFile, Window, read_at
+from mt3x.audio.samples import (
+    DEFAULT_SAMPLE_RATE,
+    AudioStream,
+    block_frames,
+    check_finite,
+    check_rate,
+    resample,
+)
 
-if TYPE_CHECKING:
-    import soundfile
-
-DEFAULT_SAMPLE_RATE = 16000
-LOWEST_SAMPLE_RATE, HIGHEST_SAMPLE_RATE = 4000, 384000
-MOST_CHANNELS = 64  # of an array; more is an array that lies on its side
-_MOST_VALUES_READ = 2**22  # samples times channels in memory at once
-_FRAMES_UNKNOWN = 2**62  # libsndfile gives 2**63 - 1 sample frames to a FLAC stream of unknown length
-_MP3_FRAMES_LEFT = 8  # of 1152 samples; the last few may hold nothing but an encoder's padding
-
-_INTEGER_SCALES = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
+_SEARCH_BYTES = 2**16  # behind a FLAC file's stated end
 
 
-class AudioError(ValueError):
-    """A recording that cannot be used. One line: the file, what was found, the limit, and what to do."""
-
-
-def load_audio(path: str | os.PathLike[str], sample_rate: int = DEFAULT_SAMPLE_RATE) -> np.ndarray:
-    """Read a recording: WAV, FLAC, OGG, MP3, AIFF and whatever else libsndfile reads.
+def load_audio(source: Source, sample_rate: int = DEFAULT_SAMPLE_RATE) -> np.ndarray:
+    """Reads a whole recording, strictly; for its notices, or what there is of a damaged one, `stream_audio`.
 
     Returns:
       float32 [N], mono, at `sample_rate`.
 
     Raises:
-      AudioError: the file is missing, a folder, empty, cut off, not audio, without samples, with samples that
-        are not finite, or at a rate outside 4 to 384 kHz.
+      AudioError: as `stream_audio`.
     """
-    return np.concatenate(list(stream_audio(path, sample_rate)))
+    return np.concatenate(list(stream_audio(source, sample_rate)))
 
 
 def stream_audio(
-    path: str | os.PathLike[str], sample_rate: int = DEFAULT_SAMPLE_RATE, block_seconds: float = 30.0
-) -> Iterator[np.ndarray]:
-    """Read a recording of any length in bounded memory.
-
-    Yields:
-      float32 [n], mono, at `sample_rate`, of about `block_seconds` or less; joined they equal `load_audio`.
-
-    Raises:
-      AudioError: as `load_audio`, while iterating. A FLAC or MP3 file that breaks off, or a sample that is
-        not finite, is found only when reading gets there.
-    """
-    name = _printable(path)
-    _check_rate(sample_rate, "the wanted sample rate")
-    if not 0.0 < block_seconds < float("inf"):
-        raise ValueError(f"block_seconds is {block_seconds}; it must be positive and finite.")
-    with _open(path, name) as (bytes_, file):
-        source_rate = file.samplerate
-        _check_rate(source_rate, f"{name}: the sample rate", f" Convert it first: {_ffmpeg(name)}")
-        yield from _resample(_read_mono(bytes_, file, name, block_seconds), source_rate, sample_rate)
-
-
-def from_array(samples: np.ndarray, sample_rate: int, target_rate: int = DEFAULT_SAMPLE_RATE) -> np.ndarray:
-    """What `load_audio` makes of a file, made of an array.
+    source: Source,
+    sample_rate: int = DEFAULT_SAMPLE_RATE,
+    block_seconds: float = 30.0,
+    *,
+    strict: bool = True,
+) -> AudioStream:
+    """Reads a recording of any length in bounded memory.
 
     Args:
-      samples: [N] or [N, C]. Floats are taken as they are; int8, int16, int32 and uint8 (silence at 128) are
-        scaled to -1 to 1.
+      source: a path, an open file, or the bytes of a file, of sound or video, as `formats.py` lists them.
+      block_seconds: how long a block is at most, or a little more.
+      strict: refuse a file that is cut off or damaged. Else what there is is read, and a notice says what is
+        not.
 
     Returns:
-      float32 [M], mono, at `target_rate`; not a view of `samples`.
+      Blocks, float32 [n], mono, at `sample_rate`; joined they equal `load_audio`. The file is opened when the
+      first is asked for.
 
     Raises:
-      AudioError: another shape or type, no samples, samples that are not finite, or a rate outside 4 to
-        384 kHz.
+      AudioError: while iterating: the file is missing, a folder, empty, not audio, without samples, with
+        samples that are not finite, at a rate outside 4 to 384 kHz, or, if strict, cut off or damaged. Some
+        of that is found only when reading gets there.
+      ValueError: block_seconds is not positive and finite.
     """
-    samples = np.asarray(samples)
-    _check_rate(sample_rate, "sample_rate")
-    _check_rate(target_rate, "target_rate")
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MOST_CHANNELS):
-        raise AudioError(
-            f"samples have shape {samples.shape}; expected [N] or [N, C] with 1 to {MOST_CHANNELS} channels: "
-            "transpose an array whose channels come first."
-        )
-    if not len(samples):
-        raise AudioError("the array holds no samples; at least one is needed.")
-    mono = _scale(samples)
-    if mono.ndim == 2:
-        mono = _average(mono)
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is reported so
-        mono = mono.astype(np.float32)
-    _check_finite(mono, 0, sample_rate, "the array")
-    return np.concatenate(list(_resample([mono], sample_rate, target_rate)))
+    target_rate = check_rate(sample_rate, "the wanted sample rate")
+    if not 0.0 < block_seconds < float("inf"):
+        raise ValueError(f"block_seconds is {block_seconds}; it must be positive and finite.")
+    stream = AudioStream()
+    blocks = resample(_Reading(source, stream, strict).mono_blocks(), target_rate)
+    stream.blocks = _cut(blocks, max(1, int(block_seconds * target_rate)))
+    return stream
 
 
-def _scale(samples: np.ndarray) -> np.ndarray:
-    """Floats of the same shape, integers scaled to -1 to 1."""
-    if np.issubdtype(samples.dtype, np.floating):
-        return samples if samples.dtype == np.float64 else samples.astype(np.float32)
-    if samples.dtype.name not in _INTEGER_SCALES:
-        raise AudioError(
-            f"samples are of type {samples.dtype}, whose full scale is not known; expected floats in -1 to 1 "
-            f"or {', '.join(_INTEGER_SCALES)}."
-        )
-    silence, full_scale = _INTEGER_SCALES[samples.dtype.name]
-    return (samples.astype(np.float64) - silence) / full_scale
-
-
-def _average(samples: np.ndarray) -> np.ndarray:
-    """[N, C] -> [N]; eight times faster than `mean` over so few columns."""
-    return sum(samples.T[1:], start=samples[:, 0]) / samples.shape[1]
-
-
-def _resample(blocks: Iterable[np.ndarray], source_rate: int, target_rate: int) -> Iterator[np.ndarray]:
-    """float32 [n] blocks at another rate; how they were cut does not change a sample."""
-    if source_rate == target_rate:
-        yield from blocks
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32", quality="HQ")
+def _cut(blocks: Iterator[np.ndarray], most_samples: int) -> Generator[np.ndarray, None, None]:
+    """The same samples in blocks that are no longer than so many."""
     for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield from (block[start : start + most_samples] for start in range(0, len(block), most_samples))
 
 
-def _read_mono(
-    bytes_: BinaryIO, file: "soundfile.SoundFile", name: str, block_seconds: float
-) -> Iterator[np.ndarray]:
-    """float32 [n] blocks at the file's own rate, checked."""
-    import soundfile
+class _Reading:
+    """One recording while it is read; what is found out about it goes into its stream."""
 
-    rate = file.samplerate
-    most = max(1, min(int(block_seconds * rate), _MOST_VALUES_READ // file.channels))
-    num_read = 0
-    while num_read < file.frames:
+    def __init__(self, source: Source, stream: AudioStream, strict: bool):
+        self._source, self._stream, self._strict = source, stream, strict
+        self._name = name_of(source)
+        self._seconds = 0.0  # read so far
+        self._problems: dict[str, None] = {}
+
+    def mono_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Blocks at the file's own rate, each with that rate, checked."""
+        mixer = Mixer()
+        for rate, block in self._decoded():
+            with np.errstate(invalid="ignore"):  # samples that are not finite are reported
+                mono = mixer.mix(block, rate)
+            check_finite(mono, round(self._seconds * rate), rate, self._name)
+            self._seconds += len(block) / rate
+            yield rate, mono
+        self._stream.notices += filter(None, [*self._problems, mixer.notice()])
+
+    def _decoded(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Blocks of all channels, [n, C]."""
+        with open_source(self._source, self._name) as file:
+            parts = find_parts(file, file.seek(0, os.SEEK_END))
+            for part in parts:
+                try:
+                    decoder = self._open(file, part)
+                except AudioError:
+                    if self._strict or not self._seconds:
+                        raise
+                    self._report(_cut_off(self._seconds, "another file follows, which cannot be read"))
+                    break
+                num_frames = decoder.num_frames if part.num_frames is None else part.num_frames
+                if len(parts) == 1 and num_frames:
+                    self._stream.seconds = num_frames / decoder.sample_rate
+                if part.missing is not None and self._strict:
+                    found_seconds = self._seconds + (num_frames or 0) / decoder.sample_rate
+                    raise self._refusal(_cut_off(found_seconds, part.missing))
+                yield from self._decode(file, part, decoder)
+        if not self._seconds:
+            raise self._refusal(next(iter(self._problems), "holds no samples; at least one is needed"))
+
+    def _open(self, file: BufferedIOBase, part: Part) -> SndfileDecoder | FFmpegDecoder:
+        """The decoder of a part."""
+        if part.is_regular:
+            is_whole = part.start == 0 and part.end == file.seek(0, os.SEEK_END)
+            is_steady = isinstance(file, SteadyFile)
+            view = file if is_whole and is_steady else Window(file, part.start, part.end)
+            view.seek(0)
+            with contextlib.suppress(ValueError):
+                return SndfileDecoder(view, part.samples)
         try:
-            # Asked for more, libsndfile would decode past the stated length and throw that away.
-            block = file.read(min(most, file.frames - num_read), dtype="float32", always_2d=True)  # [n, C]
-        except soundfile.LibsndfileError as error:
-            raise _cut_off(name, "its data is damaged there", file.tell(), rate) from error
-        if not len(block):
-            break
-        mono = _average(block)
-        _check_finite(mono, num_read, rate, name)
-        num_read += len(block)
-        yield mono
-    if not num_read:
-        raise AudioError(f"{name}: holds no samples; at least one is needed. Record or export it again.")
-    is_mp3 = file.format == "MP3"
-    is_length_known = containers.mp3_states_length(bytes_) if is_mp3 else file.frames < _FRAMES_UNKNOWN
-    if is_length_known and num_read < file.frames:
-        raise _cut_off(name, f"its stated length is {file.frames / rate:.1f} s", num_read, rate)
-    if is_mp3 and containers.unread_mp3_share(bytes_) * num_read > _MP3_FRAMES_LEFT * 1152:
-        raise AudioError(
-            f"{name}: only the first {num_read / rate:.1f} s can be read: its length header is missing or "
-            f"wrong, and more follows. Rewrite it: {_ffmpeg(name)}"
+            return FFmpegDecoder(Window(file, part.start, part.end))
+        except ValueError as error:
+            if part.missing is not None:
+                raise self._refusal(_cut_off(self._seconds, part.missing)) from error
+            kind = formats.name_by_first_bytes(read_at(file, 0, 16))
+            if kind is None:
+                found = "is not audio in a known format, or its header is damaged"
+                raise AudioError(f"{self._name}: {found}; {formats.KINDS} can be read.") from error
+            reason = "it was not finished, or not copied to its end" if _lacks_index(file) else error
+            raise AudioError(f"{self._name}: is {kind}, but {reason}. Copy or export it again.") from error
+
+    def _decode(
+        self, file: BufferedIOBase, part: Part, decoder: SndfileDecoder | FFmpegDecoder
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """What one part holds."""
+        rate = check_rate(decoder.sample_rate, f"{self._name}: the sample rate", " Convert it first.")
+        most = block_frames(rate, decoder.num_channels)
+        num_read, full_scale = 0, 1.0
+        for block in decoder.blocks(most):
+            if decoder.is_float and not num_read and (bits := bits_of_floats(float(np.abs(block).max()))):
+                full_scale = 2.0 ** (bits - 1)
+                self._stream.notices.append(
+                    f"the samples are floats in the range of {bits} bits: taken for these"
+                )
+            num_read += len(block)
+            yield rate, block if full_scale == 1.0 else block / np.float32(full_scale)
+        if decoder.is_flac and (decoder.missing is not None or _has_more_flac(file, part)):
+            # The same samples again, without those that were read: FFmpeg goes on where libFLAC gives up.
+            with contextlib.suppress(ValueError):
+                other = FFmpegDecoder(Window(file, part.start, part.end), skip_frames=num_read)
+                for block in other.blocks(most):
+                    yield rate, block
+                decoder = other if decoder.missing is not None or other.num_read > num_read else decoder
+        if isinstance(file, SteadyFile) and file.error is not None:
+            reason = file.error.strerror
+            raise AudioError(f"{self._name}: cannot be read to its end ({reason}).") from file.error
+        if missing := part.missing or decoder.missing:
+            self._report(_cut_off(self._seconds, missing))
+        elif decoder.num_damaged:
+            places = "in one place" if decoder.num_damaged == 1 else f"in {decoder.num_damaged} places"
+            self._report(f"is damaged: it cannot be decoded {places}")
+        if isinstance(decoder, FFmpegDecoder) and decoder.num_tracks > 1:
+            self._stream.notices.append(f"the file holds {decoder.num_tracks} tracks of sound: one was read")
+
+    def _report(self, problem: str) -> None:
+        """Refuses the recording for a problem, or keeps it as a notice."""
+        if self._strict:
+            raise self._refusal(problem)
+        self._problems[f"the recording {problem}"] = None
+
+    def _refusal(self, problem: str) -> AudioError:
+        return AudioError(
+            f"{self._name}: {problem.removeprefix('the recording ')}. Record, export or copy it again."
         )
 
 
-class _Bytes(io.BufferedReader):
-    """A file that stays where it is when a damaged header sends libsndfile to an impossible place."""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        try:
-            return super().seek(offset, whence)
-        except OSError:  # raised inside a callback from C, it would be printed and not caught
-            return self.tell()
+def _cut_off(seconds: float, reason: str) -> str:
+    return f"is cut off after {seconds:.1f} s: {reason}"
 
 
-@contextlib.contextmanager
-def _open(path: str | os.PathLike[str], name: str) -> Iterator[tuple[BinaryIO, "soundfile.SoundFile"]]:
-    """The file's bytes and libsndfile's reader on them."""
-    import soundfile
+def _has_more_flac(file: BufferedIOBase, part: Part) -> bool:
+    """Whether frames or another file follow the place to which a FLAC file was read."""
+    place = file.tell()
+    rest = read_at(file, place, max(0, min(_SEARCH_BYTES, part.end - place)))
+    return re.search(rb"\xff[\xf8\xf9]|fLaC", rest) is not None
 
-    class Sequential(soundfile.SoundFile):
-        # Else soundfile seeks to where it is after each block, which damages MP3 and fails at the end of a
-        # FLAC stream of unknown length.
-        def seekable(self) -> bool:
+
+def _lacks_index(file: BufferedIOBase) -> bool:
+    """Whether an MPEG-4 file has no index (`moov`), which cameras write last."""
+    place, size = 0, file.seek(0, os.SEEK_END)
+    while place + 8 <= size:
+        head = read_at(file, place, 16)
+        if head[4:8] == b"moov":
             return False
-
-    with _open_bytes(path, name) as bytes_:
-        head = bytes_.read(16)
-        bytes_.seek(0)
-        try:
-            file = Sequential(bytes_)
-        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: the name ends in .raw
-            what = containers.name_other_container(head)
-            found = f"is {what}" if what else "is not audio in a known format, or its header is damaged"
-            raise AudioError(
-                f"{name}: {found}; WAV, FLAC, OGG, MP3 and AIFF can be read. If it is audio, convert it: "
-                f"{_ffmpeg(name)}"
-            ) from error
-        with file:
-            if missing := containers.find_missing_part(bytes_, file.extra_info):
-                raise _cut_off(name, missing, file.frames, file.samplerate)
-            yield bytes_, file
-
-
-def _open_bytes(path: str | os.PathLike[str], name: str) -> BinaryIO:
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise AudioError(f"{name}: is a folder; name a recording inside it.")
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioError(f"{name}: is not a regular file; write the audio to a file first.")
-        if status.st_size == 0:
-            raise AudioError(f"{name}: is empty (0 bytes); record or copy it again.")
-        return _Bytes(io.FileIO(path))
-    except FileNotFoundError as error:
-        raise AudioError(f"{name}: there is no such file; check the name and the folder.") from error
-    except OSError as error:
-        raise AudioError(
-            f"{name}: cannot be opened ({error.strerror}); check name and permissions."
-        ) from error
-
-
-def _cut_off(name: str, reason: str, num_found: int, rate: int) -> AudioError:
-    return AudioError(
-        f"{name}: is cut off after {num_found / rate:.1f} s: {reason}. Copy it again, or keep what is there: "
-        f"{_ffmpeg(name)}"
-    )
-
-
-def _check_rate(rate: int, what: str, fix: str = "") -> None:
-    if not LOWEST_SAMPLE_RATE <= rate <= HIGHEST_SAMPLE_RATE:
-        raise AudioError(
-            f"{what} is {rate} Hz, outside {LOWEST_SAMPLE_RATE} to {HIGHEST_SAMPLE_RATE} Hz.{fix}"
-        )
-
-
-def _check_finite(samples: np.ndarray, first_sample: int, rate: int, name: str) -> None:
-    is_finite = np.isfinite(samples)
-    if is_finite.all():
-        return
-    index = int(np.argmin(is_finite))
-    kind = "NaN" if np.isnan(samples[index]) else "infinite"
-    place = first_sample + index
-    raise AudioError(
-        f"{name}: sample {place} (at {place / rate:.3f} s) is {kind}; all must be finite. Export it again, "
-        "or replace such samples by 0."
-    )
-
-
-def _printable(path: str | os.PathLike[str]) -> str:
-    """The path in one line that any terminal can print."""
-    name = os.fspath(path)
-    return name if name.isprintable() else ascii(name)
-
-
-def _ffmpeg(name: str) -> str:
-    """The command that rewrites a file."""
-    output = f"{Path(name).stem}-{DEFAULT_SAMPLE_RATE // 1000}k.wav"
-    return f"ffmpeg -i {shlex.quote(name)} -ac 1 -ar {DEFAULT_SAMPLE_RATE} {shlex.quote(output)}"
+        num_bytes = int.from_bytes(head[:4], "big")
+        if num_bytes == 1:  # the size is too large for its field and follows
+            num_bytes = int.from_bytes(head[8:16], "big")
+        if num_bytes < 8:
+            break
+        place += num_bytes
+    return read_at(file, 4, 4) == b"ftyp"

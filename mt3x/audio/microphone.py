@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 
 BLOCK_SECONDS = 0.02
 _WAIT_SECONDS = 0.1

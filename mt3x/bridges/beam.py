@@ -40,7 +40,7 @@ from apache_beam.metrics import Metrics  # pyright: ignore[reportMissingImports]
 from apache_beam.options import pipeline_options  # pyright: ignore[reportMissingImports]
 from apache_beam.utils.shared import Shared  # pyright: ignore[reportMissingImports]
 
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.bridges.beam_files import delete, read_file, write_file
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
+from mt3x.audio.samples import AudioStream
 from mt3x.audio.segments import iter_segments
 from mt3x.transcription.config import ModelConfig
 from mt3x.transcription.recogniser import NOTES_ALONE, Recogniser, Request
@@ -22,7 +23,7 @@ class Recording:
 
     Attributes:
       number: among recordings that are transcribed together.
-      total_seconds: of the recording, if known.
+      source: what is said about it while it is read, if that is anything.
       is_read, error: whether its end was reached, and what ended it before.
     """
 
@@ -40,7 +41,7 @@ class Recording:
           shows_silence: show the network segments without sound, too.
         """
         self.number = number
-        self.total_seconds: float | None = None
+        self.source = AudioStream()
         self.is_read = False
         self.error: AudioError | None = None
         self._collector = recogniser.new_collector(request)
@@ -95,7 +96,8 @@ class Recording:
           model: the name of the model.
         """
         found = self._collector.finish()
-        notices = _notices(self._num_taken + len(found.notes), self._num_sounding, found.num_cut)
+        num_notes = self._num_taken + len(found.notes)
+        notices = (*self.source.notices, *_notices(num_notes, self._num_sounding, found.num_cut))
         tuning_cents = None if self._tuning is None else self._tuning.cents
         seconds = self._num_samples / self._config.sample_rate
         return Transcription(

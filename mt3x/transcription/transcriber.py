@@ -15,10 +15,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mt3x.audio.ahead import read_recordings
-from mt3x.audio.live import audio_seconds, from_blocks
-from mt3x.audio.load import AudioError, from_array, stream_audio
+from mt3x.audio.arrays import stream_array
+from mt3x.audio.errors import AudioError
+from mt3x.audio.files.sources import Source, is_source
+from mt3x.audio.live import from_blocks
+from mt3x.audio.load import stream_audio
+from mt3x.audio.samples import AudioStream
 from mt3x.music.instruments import parse_instruments
 from mt3x.music.notes import empty_notes
 from mt3x.transcription.config import ModelConfig
@@ -67,16 +72,18 @@ def load(
 
 
 def transcribe(
-    recording: str | os.PathLike[str] | np.ndarray,
+    recording: Source | npt.ArrayLike,
     sample_rate: int | None = None,
     name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    strict: bool = False,
     **options: Any,
 ) -> Transcription:
     """Transcribes one recording; for more than one, `load` once and use `Transcriber.transcribe`.
 
     Args and errors are those of the two; `options` are for `load`.
     """
-    return load(name_or_path, **options).transcribe(recording, sample_rate)
+    return load(name_or_path, **options).transcribe(recording, sample_rate, strict=strict)
 
 
 class Transcriber:
@@ -126,36 +133,41 @@ class Transcriber:
 
     def transcribe(
         self,
-        recording: str | os.PathLike[str] | np.ndarray,
+        recording: Source | npt.ArrayLike,
         sample_rate: int | None = None,
         progress: Progress | None = None,
         *,
         bends: bool = False,
         pedal: bool = False,
         keep_all: bool = False,
+        strict: bool = False,
     ) -> Transcription:
         """The notes of a recording.
 
         Args:
-          recording: a file, or samples [N] or [N, C], floats in -1 to 1 or integers.
+          recording: a path, an open file, the bytes of a file, or samples: [N], [N, C] or [C, N], floats in
+            -1 to 1 or integers (`audio.arrays.stream_array`).
           sample_rate: of the samples, Hz; a file knows its own.
           progress: called after each segment with (seconds done, seconds of the recording).
           bends: say how each note bends, too; for a frame recogniser.
           pedal: say when the pianos' sustain pedal is down, too; for a frame recogniser that has learned it.
           keep_all: keep instruments with a few notes that another one explains nearly as well, as `stream`
             does; by default these notes go to the other one. A token recogniser keeps all.
+          strict: refuse a file that is cut off or damaged; else what there is of it is transcribed, and a
+            notice says what is not there.
 
         Raises:
           AudioError: the recording can't be read or used; it is a ValueError and says why in one line.
           ValueError: samples without sample_rate, a file with one, or bends or a pedal of a model that knows
             none.
         """
-        blocks, total_seconds = self._open(recording, sample_rate)
+        source = self._open(recording, sample_rate, strict)
         opened = self._begin(Request(bends, pedal, keep_all))
-        for segment, predicted in self._recogniser.recognise(opened.segments(blocks)):
+        opened.source = source
+        for segment, predicted in self._recogniser.recognise(opened.segments(source)):
             opened.collect(segment, predicted)
             if progress is not None:
-                progress(self._end_seconds(segment), total_seconds)
+                progress(self._end_seconds(segment), source.seconds)
         return opened.finish(self.name)
 
     def transcribe_all(
@@ -167,6 +179,7 @@ class Transcriber:
         bends: bool = False,
         pedal: bool = False,
         keep_all: bool = False,
+        strict: bool = False,
     ) -> Iterator[Transcription | AudioError]:
         """The notes of many recordings, as of each by `transcribe`, in less time where they are short.
 
@@ -178,7 +191,7 @@ class Transcriber:
             is enough where the network runs on a CPU.
           progress: called after each segment with (number of the recording, seconds of it that are done,
             seconds of the whole, None where unknown).
-          bends, pedal, keep_all: as for `transcribe`.
+          bends, pedal, keep_all, strict: as for `transcribe`.
 
         Yields:
           For each recording, in order, its transcription, or the error that says why there is none.
@@ -187,15 +200,14 @@ class Transcriber:
           ValueError: num_workers is negative, or bends or a pedal of a model that knows none.
         """
         opened: deque[Recording] = deque()
-        read = read_recordings(recordings, self.config.sample_rate, num_workers)
+        read = read_recordings(recordings, self.config.sample_rate, num_workers, strict=strict)
 
         def segments() -> Iterator[Segment]:
-            for number, blocks in read:
+            for number, source in read:
                 opened.append(self._begin(Request(bends, pedal, keep_all), number))
+                opened[-1].source = source
                 try:
-                    if progress is not None:
-                        opened[-1].total_seconds = audio_seconds(recordings[number])
-                    yield from opened[-1].segments(blocks)
+                    yield from opened[-1].segments(source)
                 except AudioError as error:
                     opened[-1].error = error
 
@@ -209,7 +221,7 @@ class Transcriber:
                 recording: Recording = segment.source
                 recording.collect(segment, predicted)
                 if progress is not None:
-                    progress(recording.number, self._end_seconds(segment), recording.total_seconds)
+                    progress(recording.number, self._end_seconds(segment), recording.source.seconds)
                 yield from finished()
             yield from finished()
 
@@ -246,21 +258,18 @@ class Transcriber:
             yield found.notes
         return dataclasses.replace(found, notes=empty_notes())
 
-    def _open(
-        self, recording: str | os.PathLike[str] | np.ndarray, sample_rate: int | None
-    ) -> tuple[Iterable[np.ndarray], float | None]:
-        """Blocks of mono samples at the network's rate, and the length of all in seconds, if known."""
+    def _open(self, recording: Source | npt.ArrayLike, sample_rate: int | None, strict: bool) -> AudioStream:
+        """Blocks of mono samples at the network's rate."""
         target_rate = self.config.sample_rate
-        if isinstance(recording, (str, os.PathLike)):
+        if is_source(recording):
             if sample_rate is not None:
                 raise ValueError(
                     f"sample_rate is {sample_rate} for a file, which knows its own; leave it out"
                 )
-            return stream_audio(recording, target_rate), audio_seconds(recording)
+            return stream_audio(recording, target_rate, strict=strict)
         if sample_rate is None:
             raise ValueError("sample_rate is missing; samples need it, as in transcribe(samples, 44100)")
-        samples = from_array(recording, sample_rate, target_rate)
-        return [samples], len(samples) / target_rate
+        return stream_array(recording, sample_rate, target_rate)
 
     def _begin(self, request: Request, number: int = 0) -> Recording:
         if request.bends and not self.knows_bends:

@@ -20,7 +20,7 @@ import mt3x
 import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps import live
 from mt3x.apps.cli import main
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.music.midi import read_midi
 
 RATE = 16000
@@ -70,7 +70,7 @@ def test_json_lines_and_the_file_are_what_transcribe_finds(listen, small_model_f
     assert sorted(notes, key=str) == sorted(whole["notes"], key=str)
     assert json.loads(Path("take.json").read_text()) == whole
     assert err[0] == "listening to standard input; Ctrl-C ends"
-    assert err[1].startswith(f"{len(notes)} notes, ") and err[1].endswith("x real time -> take.json")
+    assert err[1].startswith(f"{len(notes)} notes, ") and err[1].endswith(" -> take.json")
     assert sorted(os.listdir()) == ["same.json", "same.wav", "take.json"]
 
 

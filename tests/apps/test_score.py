@@ -10,7 +10,7 @@ import pytest
 
 import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps.cli import main
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.music.midi import read_midi
 from mt3x.music.midi_writing import write_midi
 from mt3x.music.notes import empty_notes, make_notes

@@ -1,6 +1,7 @@
 """The command with a transcriber that hears one note in every recording; the real one runs in end_to_end/."""
 
 import dataclasses
+import itertools
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import mt3x.transcription.transcriber as transcriber_module
 from mt3x.apps.cli import main
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.music.midi import read_midi
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.tokens.report import DecodeReport
@@ -28,9 +29,16 @@ class OneNoteTranscriber:
         self.recordings = []
 
     def transcribe_all(
-        self, recordings, num_workers, progress=None, bends=False, pedal=False, keep_all=False
+        self,
+        recordings,
+        num_workers,
+        progress=None,
+        bends=False,
+        pedal=False,
+        keep_all=False,
+        strict=False,
     ):
-        self.num_workers = num_workers
+        self.num_workers, self.strict = num_workers, strict
         for number, recording in enumerate(recordings):
             found = self.transcribe(recording)
             if bends:
@@ -76,13 +84,33 @@ def files(folder="."):
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
 
 
-def test_summary_tells_notes_instruments_length_and_speed(fake, capsys):
+@pytest.mark.parametrize(("elapsed_seconds", "speed"), [(0.5, ", 4.0x real time"), (3e-6, "")])
+def test_summary_tells_notes_instruments_length_and_speed(fake, capsys, monkeypatch, elapsed_seconds, speed):
+    times = itertools.chain([100.0] * 2, itertools.repeat(100.0 + elapsed_seconds))
+    monkeypatch.setattr("mt3x.apps.transcribe.time.monotonic", lambda: next(times))
     touch("song.wav")
     assert main(["transcribe", "song.wav"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("song.wav: 2 notes, 2 instruments (Violin, Drums), 2.0 s of audio, ")
-    assert out.endswith("x real time -> song.mid\n") and out.count("\n") == 1 and err == ""
-    assert files() == ["song.mid", "song.wav"]
+    assert out == f"song.wav: 2 notes, 2 instruments (Violin, Drums), 2.0 s of audio{speed} -> song.mid\n"
+    assert err == "" and files() == ["song.mid", "song.wav"]
+
+
+@pytest.mark.parametrize("words", [[], ["--strict"]])
+def test_strict_is_passed_on(fake, words):
+    touch("song.wav")
+    assert main(["transcribe", "song.wav", *words]) == 0
+    assert fake.strict is bool(words)
+
+
+def test_every_medium_of_a_folder_is_tried_and_counted(fake, capsys):
+    touch(
+        "a/Voice Memo 12.m4a", "a/bad.MOV", "a/bad protected.m4p", "a/film.webm", "a/page.html", "a/notes.mid"
+    )
+    assert main(["transcribe", "a", "-o", "out"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "2 transcribed, 0 skipped, 2 failed"
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["a/bad protected.m4p", "a/bad.MOV"]
+    assert files("out") == ["Voice Memo 12.mid", "film.mid"]
 
 
 def test_notices_follow_the_summary(fake, capsys):

@@ -14,7 +14,8 @@ import soundfile
 
 from mt3x.audio import ahead
 from mt3x.audio.ahead import read_recordings
-from mt3x.audio.load import AudioError, stream_audio
+from mt3x.audio.errors import AudioError
+from mt3x.audio.load import stream_audio
 
 RATE = 16000
 
@@ -93,6 +94,26 @@ def test_an_error_follows_the_blocks_that_could_be_read(tmp_path, num_workers):
         assert len(next(blocks)) == 30 * RATE
         with pytest.raises(AudioError, match="sample 639999 .* is NaN"):
             next(blocks)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_lengths_and_notices_come_with_the_blocks(tmp_path, num_workers):
+    tone = 0.5 * np.sin(np.arange(RATE) / 5)
+    soundfile.write(tmp_path / "two.wav", np.stack([tone, -tone], axis=1), RATE)
+    data = (tmp_path / "two.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) // 2])
+    paths = [tmp_path / "cut.wav", tmp_path / "two.wav"]
+    found = []
+    for _, stream in read_recordings(paths, RATE, num_workers, strict=False):
+        list(stream)
+        found.append((stream.seconds, [notice.split(":")[0] for notice in stream.notices]))
+    channels = "the channels cancel each other for 0.5 of 0.5 s, as where one is inverted"
+    num_frames = (len(data) // 2 - 44) // 4
+    assert found[0] == (num_frames / RATE, ["the recording is cut off after 0.5 s", channels])
+    assert found[1] == (1.0, [channels.replace("0.5", "1.0")])
+    for _, stream in read_recordings(paths[:1], RATE, num_workers):
+        with pytest.raises(AudioError, match="is cut off"):
+            list(stream)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

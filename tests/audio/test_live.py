@@ -2,10 +2,10 @@ import io
 
 import numpy as np
 import pytest
-import soundfile
 
-from mt3x.audio.live import audio_seconds, from_blocks, pcm_blocks
-from mt3x.audio.load import AudioError, from_array
+from mt3x.audio.arrays import from_array
+from mt3x.audio.errors import AudioError
+from mt3x.audio.live import from_blocks, pcm_blocks
 
 
 def noise(*shape):
@@ -102,15 +102,3 @@ def test_whole_samples_come_before_the_error_of_a_part_of_one():
 def test_raw_pcm_of_no_sense_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         list(pcm_blocks(io.BytesIO(b"").read, *options))
-
-
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-def test_length_is_read_from_the_header(tmp_path, suffix):
-    soundfile.write(tmp_path / f"song.{suffix}", noise(44100 * 3, 2), 44100)
-    assert audio_seconds(tmp_path / f"song.{suffix}") == 3.0
-
-
-def test_length_of_no_audio_is_an_error(tmp_path):
-    (tmp_path / "song.wav").write_text("no audio")
-    with pytest.raises(AudioError, match="is not audio"):
-        audio_seconds(tmp_path / "song.wav")

@@ -9,7 +9,9 @@ import pytest
 import soundfile
 import soxr
 
-from mt3x.audio.load import AudioError, from_array, load_audio, stream_audio
+from mt3x.audio.arrays import from_array
+from mt3x.audio.errors import AudioError
+from mt3x.audio.load import load_audio, stream_audio
 
 
 def sine(rate, seconds=1.0, hertz=440.0, gain=0.5):
@@ -125,24 +127,6 @@ def test_an_array_gives_what_its_file_gives(tmp_path):
     np.testing.assert_allclose(from_array(samples, 44100), load_audio(path), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "silence", "full_scale"),
-    [("uint8", 128, 128), ("int8", 0, 128), ("int16", 0, 2**15), ("int32", 0, 2**31)],
-)
-def test_integer_arrays_are_scaled_to_one(dtype, silence, full_scale):
-    samples = np.array([0, -0.5, 0.5, -1]) * full_scale + silence
-    np.testing.assert_array_equal(from_array(samples.astype(dtype), 16000), [0, -0.5, 0.5, -1])
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_float_arrays_are_taken_as_they_are_and_copied(dtype):
-    samples = np.array([[0.5, 0.25], [-2.0, 0.0]], dtype)
-    mono = from_array(samples, 16000)
-    assert mono.dtype == np.float32 and mono.tolist() == [0.375, -1.0]
-    flat = np.zeros(4, np.float32)
-    assert not np.shares_memory(from_array(flat, 16000), flat)
-
-
 def test_silence_is_a_recording_too(tmp_path):
     assert not load_audio(write(tmp_path / "silence.wav", np.zeros(16000))).any()
 
@@ -176,14 +160,14 @@ def test_missing_folder_and_empty_are_named(tmp_path):
 def test_what_is_not_audio_is_refused(tmp_path, name):
     (tmp_path / name).write_text("hello " * 1000)
     check_error(
-        tmp_path / name, "is not audio in a known format", "WAV, FLAC, OGG, MP3 and AIFF", "ffmpeg -i "
+        tmp_path / name, "is not audio in a known format", "WAV, FLAC, MP3, OGG, M4A", "videos can be read"
     )
 
 
-def test_other_containers_are_named_and_converted(tmp_path):
+def test_other_containers_are_named(tmp_path):
     path = tmp_path / "my song.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(1000))
-    check_error(path, "is MPEG-4 (m4a, mp4, mov)", f"ffmpeg -i '{path}' -ac 1 -ar 16000 'my song-16k.wav'")
+    check_error(path, "is MPEG-4 (m4a, mp4, mov), but it was not finished, or not copied to its end")
     midi = tmp_path / "song.mid"
     midi.write_bytes(b"MThd\0\0\0\x06\0\x01\0\x01\x01\xe0")
     check_error(midi, "is a MIDI file, which holds notes already")
@@ -214,7 +198,7 @@ def test_doubles_too_large_for_float32_are_infinite_samples(tmp_path):
 @pytest.mark.parametrize("rate", [1000, 500000])
 def test_sample_rates_outside_the_limits_are_refused(tmp_path, rate):
     path = write(tmp_path / "odd.wav", np.zeros(100), rate)
-    check_error(path, f"sample rate is {rate} Hz, outside 4000 to 384000 Hz", "ffmpeg -i")
+    check_error(path, f"sample rate is {rate} Hz, outside 4000 to 384000 Hz", "Convert it first")
     with pytest.raises(AudioError, match=f"sample_rate is {rate} Hz"):
         from_array(np.zeros(100), rate)
     with pytest.raises(AudioError, match=f"target_rate is {rate} Hz"):
@@ -227,25 +211,6 @@ def test_sample_rates_outside_the_limits_are_refused(tmp_path, rate):
 def test_blocks_must_have_a_length(tmp_path, seconds):
     with pytest.raises(ValueError, match="block_seconds"):
         next(stream_audio(write(tmp_path / "a.wav", np.zeros(100)), block_seconds=seconds))
-
-
-@pytest.mark.parametrize(
-    ("samples", "message"),
-    [
-        (np.zeros((2, 16000)), r"\(2, 16000\).*transpose"),
-        (np.zeros((16000, 0)), r"\(16000, 0\)"),
-        (np.zeros((2, 2, 2)), r"expected \[N\] or \[N, C\]"),
-        (np.float32(1.0), r"shape \(\)"),
-        (np.zeros(0), "holds no samples"),
-        (np.zeros(10, np.int64), "type int64"),
-        (np.zeros(10, bool), "type bool"),
-        (np.zeros(10, complex), "type complex128"),
-        (np.array(["a"]), "floats in -1 to 1 or int8"),
-    ],
-)
-def test_arrays_that_are_not_sound_are_refused(samples, message):
-    with pytest.raises(AudioError, match=message):
-        from_array(samples, 16000)
 
 
 def test_a_stream_left_early_closes_its_file(tmp_path):

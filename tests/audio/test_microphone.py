@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.audio.microphone import Microphone
 
 

@@ -21,7 +21,8 @@ from apache_beam.io.filesystem import FileMetadata  # pyright: ignore[reportMiss
 from apache_beam.io.localfilesystem import LocalFileSystem  # pyright: ignore[reportMissingImports]
 
 import mt3x.transcription.transcriber as transcriber_module
-from mt3x.audio.load import AudioError, load_audio
+from mt3x.audio.errors import AudioError
+from mt3x.audio.load import load_audio
 from mt3x.bridges import beam as bridge
 from mt3x.bridges.beam import Recording, Settings, runner_options, transcribe_corpus
 from mt3x.bridges.beam_files import list_files, read_file, write_file

@@ -81,8 +81,10 @@ def test_the_transcription_tells_what_a_person_should_know():
     recording = Recording(FakeRecogniser(num_cut=1), CONFIG)
     for segment in recording.segments([sound(15)]):
         recording.collect(segment, None)
+    recording.source.notices.append("the recording is cut off")
     found = recording.finish("mine")
     assert found.notices == (
+        "the recording is cut off",
         "no notes were found",
         "1 of 2 segments need more tokens than the model may write",
     )

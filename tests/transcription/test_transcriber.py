@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 import mt3x
-from mt3x.audio.load import AudioError
+from mt3x.audio.errors import AudioError
 from mt3x.checkpoints import CONFIG_FILE, write_t5x
 from mt3x.model.config import TINY
 from mt3x.music.instruments import DRUMS
@@ -295,6 +296,41 @@ def test_many_recordings_through_a_frame_recogniser_are_each_alone(frames_transc
     for path, found in zip(paths, frames_transcriber.transcribe_all(paths), strict=True):
         assert not isinstance(found, AudioError)
         np.testing.assert_array_equal(found.notes, frames_transcriber.transcribe(path).notes)
+
+
+def test_what_is_odd_about_a_file_is_a_notice_or_strictly_an_error(transcriber, tmp_path):
+    samples = np.stack([tones(2.0), -tones(2.0)], axis=1)
+    soundfile.write(tmp_path / "song.wav", samples, RATE, subtype="FLOAT")
+    data = (tmp_path / "song.wav").read_bytes()
+    half = data[: len(data) // 2]
+    (tmp_path / "half.wav").write_bytes(half)
+    heads = [
+        "the recording is cut off after 1.0 s: its header promises 256000 bytes",
+        "the channels cancel each other for 1.0 of 1.0 s",
+    ]
+    for num_workers in (0, 1):
+        (found,) = transcriber.transcribe_all([tmp_path / "half.wav"], num_workers)
+        assert [notice[: len(head)] for notice, head in zip(found.notices, heads, strict=True)] == heads
+        (refused,) = transcriber.transcribe_all([tmp_path / "half.wav"], num_workers, strict=True)
+        assert isinstance(refused, AudioError) and "half.wav: is cut off after 1.0 s" in str(refused)
+    assert found.notices == transcriber.transcribe(io.BytesIO(half)).notices
+    assert found.notices == transcriber.transcribe(half).notices and len(found.notes)
+    np.testing.assert_array_equal(transcriber.transcribe(half).notes, found.notes)
+    with pytest.raises(AudioError, match="the open file: is cut off after 1.0 s"):
+        transcriber.transcribe(io.BytesIO(half), strict=True)
+    with pytest.raises(ValueError, match="sample_rate is 16000 for a file"):
+        transcriber.transcribe(half, RATE)
+
+
+def test_progress_knows_the_length_where_a_header_tells_it(transcriber, tmp_path):
+    soundfile.write(tmp_path / "song.wav", tones(2.0), RATE, subtype="FLOAT")
+    lengths = set()
+    transcriber.transcribe(tmp_path / "song.wav", progress=lambda _, length: lengths.add(length))
+    transcriber.transcribe(tones(2.0), RATE, progress=lambda _, length: lengths.add(length))
+    for num_workers in (0, 1):
+        paths = [tmp_path / "song.wav"]
+        list(transcriber.transcribe_all(paths, num_workers, lambda _, __, length: lengths.add(length)))
+    assert lengths == {2.0}
 
 
 def test_bends_come_with_the_notes_of_a_frame_recogniser(frames_transcriber, tmp_path):

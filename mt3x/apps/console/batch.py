@@ -15,13 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# fmt: off
-AUDIO_SUFFIXES = frozenset((
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3",
-    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
-))
-# fmt: on
-"""What counts as a recording inside a folder; a file that is named itself may have any suffix."""
+from mt3x.audio.formats import AUDIO_SUFFIXES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Self, TextIO
 _BAR_WIDTH = 24
 _TERMINAL_INTERVAL_SECONDS = 0.1
 _PLAIN_INTERVAL_SECONDS = 10.0
+_LEAST_ELAPSED_SECONDS = 1.0  # before, a speed says nothing: segments of several recordings are done together
 
 
 class Progress:
@@ -71,12 +72,12 @@ def clock(seconds: float) -> str:
 
 
 def _state(done_seconds: float, total_seconds: float | None, elapsed_seconds: float) -> str:
-    """Such as `1:02 / 3:30, 29 %, 12.3x`; without the total, `1:02, 12.3x`."""
-    speed = f"{done_seconds / max(elapsed_seconds, 1e-9):.1f}x"
+    """Such as `1:02 / 3:30, 29 %, 12.3x`; without the total, `1:02, 12.3x`; no speed in the first second."""
+    speed = f", {done_seconds / elapsed_seconds:.1f}x" if elapsed_seconds >= _LEAST_ELAPSED_SECONDS else ""
     if not total_seconds:
-        return f"{clock(done_seconds)}, {speed}"
+        return f"{clock(done_seconds)}{speed}"
     share = min(done_seconds / total_seconds, 1.0)
-    return f"{clock(done_seconds)} / {clock(total_seconds)}, {share:.0%}, {speed}"
+    return f"{clock(done_seconds)} / {clock(total_seconds)}, {share:.0%}{speed}"
 
 
 def _bar(done_seconds: float, total_seconds: float | None) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mt3x.audio.load import from_array
+from mt3x.audio.arrays import from_array
 from mt3x.metrics.confusions import CONFUSION_CLASSES
 from mt3x.metrics.plots import figure_bytes, plot_class_scores, plot_confusions, plot_tolerances
 from mt3x.metrics.report import EXTRA, MISSED, SCORES, EvaluatedPiece

@@ -16,11 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from mt3x.audio.formats import AUDIO_SUFFIXES, KINDS
 from mt3x.data.datasets.reading import read_midi_notes, read_mix
 from mt3x.data.records.recordings import DataError, Item, Recording, Report
 from mt3x.music.midi import MIDI_SUFFIXES
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 SPLITS = ("train", "validation", "test")
 VALIDATION_ONE_IN = 10
 
@@ -55,7 +55,7 @@ class MidiFolder:
                 items.append(Item(name, split, (audio[0], midi[0])))
         if not items:
             raise DataError(
-                f"{source}: holds no pair of a recording ({', '.join(AUDIO_SUFFIXES)}) and a MIDI file "
+                f"{source}: holds no pair of a recording ({KINDS}) and a MIDI file "
                 f"({', '.join(MIDI_SUFFIXES)}) of the same name in the same folder"
             )
         return items
@@ -100,7 +100,7 @@ def _report_unpaired(audio: list[str], midi: list[str], report: Report) -> None:
     if not midi:
         reason = f"has no MIDI file of the same name ({', '.join(MIDI_SUFFIXES)}); left out"
     elif not audio:
-        reason = f"has no recording of the same name ({', '.join(AUDIO_SUFFIXES)}); left out"
+        reason = f"has no recording of the same name ({KINDS}); left out"
     else:
         reason = f"is one of several of a name, {', '.join([*audio, *midi])}; left out: keep one pair"
     for file in [*audio, *midi]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mt3x.audio.load import AudioError, load_audio
+from mt3x.audio.errors import AudioError
+from mt3x.audio.load import stream_audio
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError, Item, Recording, Report, Stem
 from mt3x.music.midi import MidiError, read_midi_content
 from mt3x.music.notes import trim_overlapping_notes, validate_notes
@@ -48,16 +49,20 @@ def has_all(source: Path, files: Collection[str], report: Report) -> bool:
     return not missing
 
 
-def read_audio(source: Path, file: str) -> np.ndarray:
-    """A recording: float32 [N], mono, `SAMPLE_RATE`.
+def read_audio(source: Path, file: str, report: Report) -> np.ndarray:
+    """A recording: float32 [N], mono, `SAMPLE_RATE`; what is odd about it is reported.
 
     Raises:
-      DataError: it is missing, cut off, or no audio that can be read.
+      DataError: it is missing, cut off, damaged, or no audio that can be read.
     """
+    stream = stream_audio(source / file, SAMPLE_RATE)
     try:
-        return load_audio(source / file, SAMPLE_RATE)
+        samples = np.concatenate(list(stream))
     except AudioError as error:
         raise DataError(str(error)) from error
+    for notice in stream.notices:
+        report(file, notice)
+    return samples
 
 
 def read_midi_notes(source: Path, file: str, report: Report) -> np.ndarray:
@@ -174,7 +179,7 @@ def read_mix(
     """
     if not len(notes):
         raise DataError(f"{notes_file}: holds no note; if nothing is played in {audio_file}, leave both out")
-    samples = read_audio(source, audio_file)
+    samples = read_audio(source, audio_file, report)
     cleaned = clean_notes(notes, len(samples), notes_file, report)
     if not len(cleaned):
         raise DataError(f"{notes_file}: has no note within {audio_file}; do they belong together?")

@@ -110,7 +110,7 @@ def read_stems(
     folder = PurePosixPath(file).parent
     if not instruments:
         raise DataError(f"{file}: no stem can be used; leave the track out")
-    audio = [read_audio(source, f"{folder}/stems/{stem.name}.flac") for stem, _ in instruments]
+    audio = [read_audio(source, f"{folder}/stems/{stem.name}.flac", report) for stem, _ in instruments]
     num_samples = max(map(len, audio))
     stems = []
     for (stem, instrument), samples in zip(instruments, audio, strict=True):

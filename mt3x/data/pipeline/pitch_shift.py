@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from mt3x.audio.load import from_array
+from mt3x.audio.arrays import from_array
 from mt3x.data.records.recordings import SAMPLE_RATE
 from mt3x.music.checks import check_shares
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mt3x.audio.load import from_array
+from mt3x.audio.arrays import from_array
 from mt3x.data.records.array_records import Example
 from mt3x.data.records.recordings import SAMPLE_RATE, DataError
 from mt3x.music.instruments import (

@@ -81,7 +81,7 @@ def test_files_without_a_partner_or_with_several_are_reported(tmp_path, told, re
     reasons = dict(told)
     suffixes = ".mid, .midi, .kar, .rmi, .rmid, .smf"
     assert reasons["audio only.flac"] == f"has no MIDI file of the same name ({suffixes}); left out"
-    assert reasons["notes only.midi"].startswith("has no recording of the same name (.wav, .flac")
+    assert reasons["notes only.midi"].startswith("has no recording of the same name (WAV, FLAC")
     assert "is one of several of a name, twice.flac, twice.wav, twice.mid" in reasons["twice.mid"]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,9 +51,10 @@ def test_each_missing_file_is_reported(tmp_path, problems):
     assert problems == [(name, "is missing; the item is left out") for name in ("c", "d")]
 
 
-def test_audio_becomes_mono_at_16_khz(tmp_path):
+def test_audio_becomes_mono_at_16_khz(tmp_path, problems):
     write_wav(tmp_path / "a.wav", 0.5, rate=44_100, channels=2)
-    samples = read_audio(tmp_path, "a.wav")
+    samples = read_audio(tmp_path, "a.wav", problems)
+    assert problems == []
     assert samples.dtype == np.float32 and samples.shape == (8_000,)
 
 
@@ -60,14 +62,22 @@ def test_audio_becomes_mono_at_16_khz(tmp_path):
     ("content", "reason"),
     [(None, "no such file"), (b"", "is empty"), (b"no audio at all", "a.wav"), (slice(1_000), "is cut off")],
 )
-def test_audio_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path, content, reason):
+def test_audio_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path, problems, content, reason):
     file = tmp_path / "a.wav"
     if isinstance(content, slice):
         content = write_wav(file).read_bytes()[content]
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(DataError, match=f"a.wav: .*{reason}" if reason != "a.wav" else reason):
-        read_audio(tmp_path, "a.wav")
+        read_audio(tmp_path, "a.wav", problems)
+
+
+def test_channels_that_cancel_are_reported_and_not_packed_as_silence(tmp_path, problems):
+    tone = 0.5 * np.sin(np.arange(16_000) / 5)
+    soundfile.write(tmp_path / "a.wav", np.stack([tone, -tone], axis=1), 16_000)
+    assert np.abs(read_audio(tmp_path, "a.wav", problems)).max() > 0.4
+    ((file, reason),) = problems
+    assert file == "a.wav" and reason.startswith("the channels cancel each other for 1.0 of 1.0 s")
 
 
 def test_midi_notes_last_as_the_pedal_holds_them_and_what_is_left_out_is_counted(tmp_path, problems):
