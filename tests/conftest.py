@@ -1,13 +1,16 @@
-"""Settings for every test: JAX on the CPU, strict in dtype and rank promotion; and small networks to run."""
+"""Settings for every test: JAX on the CPU, strict in dtype and rank promotion; and small networks to run.
 
+What JAX compiles is kept for the next run, below the user's cache folder; `--fresh-cache` starts without.
+"""
+
+import hashlib
 import os
+import platform
 import shutil
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Commands keep what they compile in the user's cache folder: for tests one of their own, which those that
-# start commands share.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mt3x-caches-")
 
 import jax
 import numpy as np
@@ -26,9 +29,49 @@ from mt3x.transcription.tokens.parameters import parameter_shapes
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+TEMPORARY = pytest.StashKey[str]()
+MAX_KEPT_BYTES = 1 << 30
+"""Above it, what earlier runs compiled is thrown away."""
 
-def pytest_unconfigure():
-    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+def pytest_addoption(parser):
+    parser.addoption("--fresh-cache", action="store_true", help="use nothing that earlier runs compiled")
+
+
+def pytest_configure(config):
+    """Gives this process, and all that it starts, the folders for what is kept."""
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist has the environment of its parent
+        return
+    kept, config.stash[TEMPORARY] = compilations_folder(), tempfile.mkdtemp(prefix="mt3x-caches-")
+    os.environ["XDG_CACHE_HOME"] = config.stash[TEMPORARY]
+    if config.getoption("--fresh-cache"):
+        kept = Path(config.stash[TEMPORARY], "compiled")
+    elif kept.exists() and sum(file.stat().st_size for file in os.scandir(kept)) > MAX_KEPT_BYTES:
+        shutil.rmtree(kept)
+    for name, value in (
+        ("compilation_cache_dir", str(kept)),
+        ("persistent_cache_min_compile_time_secs", 0.0),
+    ):
+        os.environ[f"JAX_{name.upper()}"] = str(value)
+        jax.config.update(f"jax_{name}", value)
+
+
+def pytest_unconfigure(config):
+    if TEMPORARY in config.stash:
+        shutil.rmtree(config.stash[TEMPORARY], ignore_errors=True)
+
+
+def compilations_folder() -> Path:
+    """One for each version of JAX and each kind of processor: compiled programs may hold its instructions."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    processor = platform.machine() + platform.processor()
+    if (cpuinfo := Path("/proc/cpuinfo")).exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        processor += "".join(
+            sorted({line for line in lines if line.startswith(("model", "flags", "Features"))})
+        )
+    name = f"jax{jax.__version__}-{hashlib.sha256(processor.encode()).hexdigest()[:12]}"
+    return caches / "mt3x-tests" / name
 
 
 @pytest.fixture(scope="session")
