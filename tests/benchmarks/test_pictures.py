@@ -1,9 +1,7 @@
 """The pictures of clips are drawn from what a transcriber finds, whatever it finds."""
 
 import numpy as np
-import pictures
 import pytest
-from matplotlib import pyplot as plt
 
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.tokens.report import DecodeReport
@@ -31,6 +29,14 @@ class Finds:
 
 NOTES = make_notes([0.1, 0.4], [0.4, 0.41], [60, 36], is_drum=[False, True])
 BENDS = (np.array([[0.1, 0.0], [0.2, 20.0]], np.float32), np.zeros((0, 2), np.float32))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs Matplotlib is imported when the first test here runs: collecting stays quick."""
+    global pictures, plt
+    import pictures
+    from matplotlib import pyplot as plt
 
 
 @pytest.mark.parametrize(("notes", "bends"), [(NOTES, BENDS), (empty_notes(), ())], ids=["notes", "nothing"])

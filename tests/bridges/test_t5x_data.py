@@ -2,16 +2,7 @@ import json
 
 import numpy as np
 import pytest
-import seqio
-import tensorflow as tf
-from mt3x.tasks import slakh
 
-from mt3x.bridges.t5x_data import (
-    ContinuousInputsEncDecFeatureConverter,
-    registered_task_name,
-    write_inferences_to_file,
-)
-from mt3x.data.seqio.tasks import GenericTokenVocabulary, TaskOptions
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import to_note_sequence
@@ -21,7 +12,25 @@ from mt3x.transcription.tokens.config import TranscriptionConfig
 
 CONFIG = TranscriptionConfig(granularity=Granularity.MIDI_CLASS)
 CODEC = build_codec(CONFIG.vocabulary)
-VOCABULARY = GenericTokenVocabulary(vocabulary_from_codec(CODEC))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, tf, slakh, ContinuousInputsEncDecFeatureConverter, registered_task_name
+    global write_inferences_to_file, GenericTokenVocabulary, TaskOptions, VOCABULARY
+    import seqio
+    import tensorflow as tf
+    from mt3x.tasks import slakh
+
+    from mt3x.bridges.t5x_data import (
+        ContinuousInputsEncDecFeatureConverter,
+        registered_task_name,
+        write_inferences_to_file,
+    )
+    from mt3x.data.seqio.tasks import GenericTokenVocabulary, TaskOptions
+
+    VOCABULARY = GenericTokenVocabulary(vocabulary_from_codec(CODEC))
 
 
 def converted(frames, targets, lengths):
@@ -123,10 +132,16 @@ def test_each_recording_is_a_line_with_the_notes_of_all_its_segments(tmp_path):
     assert note == {"pitch": 60, "velocity": 127, "program": 40, "is_drum": False}
 
 
-@pytest.mark.parametrize(("mode", "vocabulary"), [("score", VOCABULARY), ("predict", None)])
-def test_scores_are_not_written(tmp_path, mode, vocabulary):
+@pytest.mark.parametrize(("mode", "has_vocabulary"), [("score", True), ("predict", False)])
+def test_scores_are_not_written(tmp_path, mode, has_vocabulary):
     examples = dataset_of([segment(0, 0.0, b"")])
+    vocabulary = VOCABULARY if has_vocabulary else None
     with pytest.raises(ValueError, match=f"mode is '{mode}'; notes are written in mode 'predict'"):
         write_inferences_to_file(
-            str(tmp_path / "notes"), ([[1]], {}), examples, mode, vocabulary, config=CONFIG
+            str(tmp_path / "notes"),
+            ([[1]], {}),
+            examples,
+            mode,
+            vocabulary,
+            config=CONFIG,
         )

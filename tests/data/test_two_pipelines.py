@@ -10,23 +10,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-import seqio
 
 from mt3x.data.pipeline.cut import SegmentSizes, cut
 from mt3x.data.pipeline.grain_pipeline import PipelineConfig, SegmentMaker, open_pipeline
 from mt3x.data.records.array_records import Example
 from mt3x.data.records.recordings import SAMPLE_RATE
-from mt3x.data.seqio import sources as seqio_sources
-from mt3x.data.seqio import tasks as seqio_tasks
-from mt3x.data.seqio.sources import Selection
-from mt3x.data.seqio.tasks import (
-    DatasetConfig,
-    FrontEnd,
-    InferEvalSplit,
-    Split,
-    TaskOptions,
-    add_transcription_task_to_registry,
-)
 from mt3x.music.notes import make_notes, trim_overlapping_notes
 
 FRAMES, HOP, PIECE = 64, 128, 100
@@ -36,6 +24,26 @@ CONFIG = PipelineConfig(
     target_lengths=(400,),
     max_notes=100,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, seqio_sources, seqio_tasks, Selection, DatasetConfig, FrontEnd, InferEvalSplit, Split
+    global TaskOptions, add_transcription_task_to_registry
+    import seqio
+
+    from mt3x.data.seqio import sources as seqio_sources
+    from mt3x.data.seqio import tasks as seqio_tasks
+    from mt3x.data.seqio.sources import Selection
+    from mt3x.data.seqio.tasks import (
+        DatasetConfig,
+        FrontEnd,
+        InferEvalSplit,
+        Split,
+        TaskOptions,
+        add_transcription_task_to_registry,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,6 @@ import sys
 import types
 from pathlib import Path
 
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 import soundfile
@@ -27,6 +25,8 @@ EXAMPLE = ROOT / "examples" / "das_wandern.flac"
 
 
 def read_notebook(path=NOTEBOOK):
+    import nbformat
+
     return nbformat.read(path, as_version=4)
 
 
@@ -48,6 +48,8 @@ def outputs(notebook, cell_id):
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
     """Executes a notebook with parameters in an empty folder, by the Python that runs the tests."""
+    import nbclient
+
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -85,6 +87,8 @@ def colab(monkeypatch):
 
 @pytest.mark.parametrize("path", [NOTEBOOK, SPELLING_NOTEBOOK], ids=lambda path: path.stem)
 def test_it_is_committed_valid_and_without_outputs(path):
+    import nbformat
+
     notebook = read_notebook(path)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import seqio
 import soundfile
 
 import mt3x
@@ -36,6 +35,8 @@ def write_take(recording: str, midi: str, excess: float = 0.0) -> None:
 def takes(tmp_path, monkeypatch):
     """The folder that the text shows, and nothing registered before or after."""
     monkeypatch.chdir(tmp_path)
+    import seqio
+
     monkeypatch.setattr(seqio.TaskRegistry, "_REGISTRY", {})
     monkeypatch.setattr(seqio.MixtureRegistry, "_REGISTRY", {})
     if importlib.util.find_spec("mt3x.tasks") is None:  # run from the checkout, not installed

@@ -3,12 +3,10 @@
 import itertools
 import sys
 import xml.etree.ElementTree as ElementTree
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-
-pytest.importorskip("matplotlib")
-from matplotlib.colors import to_rgb
 
 from mt3x.metrics.plots import (
     MISSED,
@@ -21,8 +19,12 @@ from mt3x.metrics.plots import (
     plot_tolerances,
 )
 
+pytestmark = pytest.mark.skipif(find_spec("matplotlib") is None, reason="Matplotlib is not installed")
+
 
 def test_colours_stay_apart_for_colour_blind_eyes():
+    from matplotlib.colors import to_rgb
+
     # Machado et al. 2009: what is left of linear RGB without red and without green cones.
     protan = [
         [0.152286, 1.052583, -0.204868],
@@ -43,6 +45,8 @@ def test_colours_stay_apart_for_colour_blind_eyes():
 
 
 def test_confusion_matrix_shows_the_classes_that_occur_and_their_numbers():
+    from matplotlib.colors import to_rgb
+
     counts = np.zeros((18, 18), int)
     counts[0, 0], counts[0, 5], counts[17, 16], counts[5, 17] = 30, 10, 23456, 2
     (axes,) = plot_confusions(counts).axes

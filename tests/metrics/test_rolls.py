@@ -2,17 +2,17 @@
 
 import itertools
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-
-pytest.importorskip("matplotlib")
-from matplotlib.colors import to_rgb
 
 from mt3x.metrics.plots import RIGHT, WRONG, figure_bytes
 from mt3x.metrics.rolls import MARKS, note_rectangles, plot_rolls
 from mt3x.music.notes import empty_notes, make_notes
 from tests.metrics.drawn_notes import random_notes
+
+pytestmark = pytest.mark.skipif(find_spec("matplotlib") is None, reason="Matplotlib is not installed")
 
 LENGTH, MISSED_MARK, EXTRA_MARK, FOUND = MARKS
 
@@ -60,6 +60,8 @@ def test_roll_has_a_mark_for_each_note_that_is_found_missed_or_extra():
 
 
 def test_marks_have_the_colours_of_the_legend():
+    from matplotlib.colors import to_rgb
+
     (figure,) = plot_rolls(REFERENCE, ESTIMATE)
     (legend,) = figure.legends
     shown = {

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import seqio
 
 import mt3x
 
@@ -56,5 +55,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def registries(monkeypatch):
     """Nothing is registered before and after a test."""
+    import seqio
+
     monkeypatch.setattr(seqio.TaskRegistry, "_REGISTRY", {})
     monkeypatch.setattr(seqio.MixtureRegistry, "_REGISTRY", {})

@@ -4,13 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
-from mt3x.tasks import slakh
-
-from mt3x.data.seqio.feed import SeqioBatches
-from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 TASK = "slakh_notes_ties_vb1_train"
 LENGTHS = {"inputs": 32, "targets": 128}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global slakh, SeqioBatches, FrontEnd, TaskOptions
+    from mt3x.tasks import slakh
+
+    from mt3x.data.seqio.feed import SeqioBatches
+    from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 
 def open_batches(data_dir, **options):

@@ -1,12 +1,18 @@
 import itertools
 
 import pytest
-import seqio
-from mt3x.tasks import mixtures, registered
-
-from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 LENGTHS = {"inputs": 32, "targets": 256}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, mixtures, registered, FrontEnd, TaskOptions
+    import seqio
+    from mt3x.tasks import mixtures, registered
+
+    from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 
 def test_mega_can_be_drawn_without_cache(data_dir):

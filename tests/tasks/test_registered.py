@@ -1,19 +1,13 @@
 import importlib
 
-import mt3x.tasks
 import numpy as np
 import pytest
-import seqio
-import tensorflow as tf
-from mt3x.tasks import cerberus4, maestrov3, registered
 
-from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import to_note_sequence
 from mt3x.tokens.decode import decode_segments
 from mt3x.tokens.spec import NoteSpec
 from mt3x.tokens.vocabulary import vocabulary_from_codec
-from tests.tasks.conformance import assert_heard, codec_of, read
 
 TRAIN_TASKS = (
     "maestrov1_notes_train",
@@ -28,14 +22,28 @@ TRAIN_TASKS = (
 )
 
 
-@pytest.fixture(params=FrontEnd)
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global mt3x, seqio, tf, cerberus4, maestrov3, registered, FrontEnd, TaskOptions, assert_heard
+    global codec_of, read
+    import mt3x.tasks
+    import seqio
+    import tensorflow as tf
+    from mt3x.tasks import cerberus4, maestrov3, registered
+
+    from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
+    from tests.tasks.conformance import assert_heard, codec_of, read
+
+
+@pytest.fixture(params=["log_mel", "in_step"])
 def front_end(request):
     return request.param
 
 
 def test_every_data_set_has_its_tasks_and_mixtures(front_end):
     registered.register()
-    ending = "" if front_end is FrontEnd.LOG_MEL else "_in_step"
+    ending = "" if front_end == "log_mel" else "_in_step"
     names = set(seqio.TaskRegistry.names())
     assert {name + ending for name in TRAIN_TASKS} == {n for n in names if n.endswith("_train" + ending)} - {
         n for n in names if n.endswith("_eval_train" + ending)

@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import seqio
-from mt3x.tasks import registered
 
 from mt3x.audio.logmel import SpectrogramConfig, log_mel
-from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
+from mt3x.data.datasets import READERS
 from mt3x.model.config import TINY
 from mt3x.model.transformer import Transformer, shift_right
 from mt3x.tokens.vocabulary import num_embeddings
@@ -20,7 +18,18 @@ from mt3x.training.token_loss import token_loss
 
 BATCH, FRAMES, TARGETS = 2, 32, 128
 LENGTHS = {"inputs": FRAMES, "targets": TARGETS}
-DATASETS = {dataset.CONFIG.name: dataset for dataset in registered.DATASETS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, registered, FrontEnd, TaskOptions, DATASETS
+    import seqio
+    from mt3x.tasks import registered
+
+    from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
+
+    DATASETS = {dataset.CONFIG.name: dataset for dataset in registered.DATASETS}
 
 
 @functools.cache
@@ -71,7 +80,7 @@ def test_a_train_task_feeds_the_loss(data_dir):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", READERS)
 def test_every_train_task_feeds_a_hundred_batches_to_the_loss(name, data_dir):
     tasks = train_tasks(DATASETS[name], data_dir, FrontEnd.IN_STEP)
     assert tasks

@@ -4,7 +4,7 @@ Every effect takes samples: float32 [N], mono, and returns float32 [N] without a
 """
 
 import numpy as np
-import scipy.signal
+import scipy
 
 from mt3x.synthesis.effects import filters, levels
 

@@ -5,8 +5,7 @@ that what they emphasise never sounds before the onset, and the direct sound of 
 """
 
 import numpy as np
-import scipy.fft
-import scipy.signal
+import scipy
 
 from mt3x.synthesis.effects import levels
 

@@ -10,7 +10,7 @@ labels of seven singers out of seven.
 import dataclasses
 
 import numpy as np
-import scipy.signal
+import scipy
 
 from mt3x.synthesis.inflection import Inflections
 from mt3x.synthesis.voices import part, wavetable

@@ -5,12 +5,11 @@ import io
 import re
 import sys
 from html.parser import HTMLParser
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import soundfile
-
-pytest.importorskip("matplotlib")
 
 from mt3x.apps.results import evaluation_page
 from mt3x.apps.results.evaluation_page import write_page
@@ -18,6 +17,8 @@ from mt3x.metrics.report import Decoding, EvaluatedPiece, report
 from mt3x.metrics.summary import summarize
 from mt3x.music.notes import empty_notes, make_notes
 from mt3x.synthesis.soundfonts import TEST_SOUNDFONT
+
+pytestmark = pytest.mark.skipif(find_spec("matplotlib") is None, reason="Matplotlib is not installed")
 
 NAME = "Rondo <script>alert(\"1\")</script> & 'Coda'"
 VOID = {"meta", "img", "br"}

@@ -3,11 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mt3x.audio.logmel import SpectrogramConfig
-from mt3x.data.seqio import evaluation
-from mt3x.data.seqio.evaluation import postprocess, transcription_metrics
 from mt3x.metrics.instruments import TrackSpec
 from mt3x.music.notes import make_notes
 from mt3x.music.noteseq import from_note_sequence, to_note_sequence
@@ -16,6 +13,16 @@ from mt3x.tokens.vocabulary import VocabularyConfig, build_codec
 
 CODEC = build_codec(VocabularyConfig())
 NOTES = make_notes([0.05, 0.1], [0.2, 0.15], [60, 64], program=24)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global tf, evaluation, postprocess, transcription_metrics
+    import tensorflow as tf
+
+    from mt3x.data.seqio import evaluation
+    from mt3x.data.seqio.evaluation import postprocess, transcription_metrics
 
 
 def recording(num_frames):

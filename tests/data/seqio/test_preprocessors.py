@@ -3,11 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import seqio
-import tensorflow as tf
 
 from mt3x.audio.logmel import SpectrogramConfig
-from mt3x.data.seqio import preprocessors as steps
 from mt3x.music.notes import NOTE_DTYPE, make_notes
 from mt3x.tokens.codec import Event
 from mt3x.tokens.encode import encode_segments
@@ -18,6 +15,16 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 CODEC = build_codec(VocabularyConfig())
 TIES = NoteSpec.NOTES_WITH_TIES
 SPECTROGRAM = SpectrogramConfig()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, tf, steps
+    import seqio
+    import tensorflow as tf
+
+    from mt3x.data.seqio import preprocessors as steps
 
 
 def recording(num_frames, notes):

@@ -3,15 +3,22 @@ import types
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mt3x.data.records.array_records import Example
 from mt3x.data.records.mt3_records import feature_description
 from mt3x.data.records.recordings import DataError
-from mt3x.data.seqio import sources as seqio_sources
-from mt3x.data.seqio.sources import MOST_WORK_UNITS, RecordsSource, Selection, TFRecordSource
 from mt3x.music.notes import NOTE_DTYPE, make_notes
 from mt3x.music.noteseq import to_note_sequence
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global tf, seqio_sources, MOST_WORK_UNITS, RecordsSource, Selection, TFRecordSource
+    import tensorflow as tf
+
+    from mt3x.data.seqio import sources as seqio_sources
+    from mt3x.data.seqio.sources import MOST_WORK_UNITS, RecordsSource, Selection, TFRecordSource
 
 
 def shard(index, num_shards):

@@ -6,29 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import seqio
-import tensorflow as tf
 
 from mt3x.audio.logmel import SpectrogramConfig, log_mel
 from mt3x.data.records.array_records import Example
 from mt3x.data.records.recordings import SAMPLE_RATE
-from mt3x.data.seqio import sources as seqio_sources
-from mt3x.data.seqio import tasks as seqio_tasks
-from mt3x.data.seqio.evaluation import postprocess
-from mt3x.data.seqio.sources import Selection
-from mt3x.data.seqio.tasks import (
-    MT3_VOCABULARY,
-    MULTI_INSTRUMENT_VOCABULARY,
-    DatasetConfig,
-    FrontEnd,
-    GenericTokenVocabulary,
-    InferEvalSplit,
-    Split,
-    TaskOptions,
-    add_transcription_task_to_registry,
-    construct_task_name,
-    register_tasks,
-)
 from mt3x.music.instruments import Granularity
 from mt3x.music.notes import empty_notes, make_notes, sort_notes
 from mt3x.music.noteseq import from_note_sequence
@@ -38,15 +19,45 @@ from mt3x.tokens.vocabulary import VocabularyConfig, build_codec, vocabulary_fro
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 LENGTHS = {"inputs": 64, "targets": 200}
-CODEC = build_codec(MULTI_INSTRUMENT_VOCABULARY)
-CONFIG = DatasetConfig(
-    name="small",
-    splits={name: Split(Selection(name)) for name in ("train", "validation")},
-    infer_eval_splits=(
-        InferEvalSplit("train", "eval_train", include_in_mixture=False),
-        InferEvalSplit("validation", "validation"),
-    ),
-)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs TensorFlow is imported when the first test here runs: it takes seconds."""
+    global seqio, tf, seqio_sources, seqio_tasks, postprocess, Selection, MT3_VOCABULARY
+    global MULTI_INSTRUMENT_VOCABULARY, DatasetConfig, FrontEnd, GenericTokenVocabulary, InferEvalSplit
+    global Split, TaskOptions, add_transcription_task_to_registry, construct_task_name, register_tasks
+    global CODEC, CONFIG
+    import seqio
+    import tensorflow as tf
+
+    from mt3x.data.seqio import sources as seqio_sources
+    from mt3x.data.seqio import tasks as seqio_tasks
+    from mt3x.data.seqio.evaluation import postprocess
+    from mt3x.data.seqio.sources import Selection
+    from mt3x.data.seqio.tasks import (
+        MT3_VOCABULARY,
+        MULTI_INSTRUMENT_VOCABULARY,
+        DatasetConfig,
+        FrontEnd,
+        GenericTokenVocabulary,
+        InferEvalSplit,
+        Split,
+        TaskOptions,
+        add_transcription_task_to_registry,
+        construct_task_name,
+        register_tasks,
+    )
+
+    CODEC = build_codec(MULTI_INSTRUMENT_VOCABULARY)
+    CONFIG = DatasetConfig(
+        name="small",
+        splits={name: Split(Selection(name)) for name in ("train", "validation")},
+        infer_eval_splits=(
+            InferEvalSplit("train", "eval_train", include_in_mixture=False),
+            InferEvalSplit("validation", "validation"),
+        ),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +87,9 @@ def recordings(monkeypatch):
     return examples
 
 
-def register(config=CONFIG, vocabulary=MULTI_INSTRUMENT_VOCABULARY, spec=NoteSpec.NOTES_WITH_TIES, **options):
-    add_transcription_task_to_registry(config, TaskOptions(data_dir="unused", **options), vocabulary, spec)
+def register(config=None, vocabulary=None, spec=NoteSpec.NOTES_WITH_TIES, **options):
+    options, vocabulary = TaskOptions(data_dir="unused", **options), vocabulary or MULTI_INSTRUMENT_VOCABULARY
+    add_transcription_task_to_registry(config or CONFIG, options, vocabulary, spec)
 
 
 def read(name, split="train", lengths=LENGTHS, **kwargs):

@@ -8,7 +8,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import lxml.etree
-import xmlschema
 
 from mt3x.score.notation.accidentals import key_alteration
 
@@ -22,7 +21,7 @@ class _Resolver(lxml.etree.Resolver):
         name = {"xml.xsd": "XML/xml.xsd", "xlink.xsd": "XLINK/xlink.xsd"}.get(str(url).rpartition("/")[2])
         if name is None:
             return None
-        return self.resolve_filename(str(Path(xmlschema.__file__).parent / "schemas" / name), context)
+        return self.resolve_filename(str(folder_of("xmlschema") / "schemas" / name), context)
 
 
 @cache
@@ -30,10 +29,15 @@ def schema() -> lxml.etree.XMLSchema:
     """MusicXML 3.1's, the newest in an installed package (partitura); 4.0 allows all that 3.1 does."""
     parser = lxml.etree.XMLParser(no_network=True)
     parser.resolvers.add(_Resolver())
-    partitura = find_spec("partitura")  # not imported: that takes seconds
-    assert partitura is not None and partitura.origin is not None
-    path = Path(partitura.origin).parent / "assets" / "musicxml.xsd"
+    path = folder_of("partitura") / "assets" / "musicxml.xsd"
     return lxml.etree.XMLSchema(lxml.etree.parse(path, parser))
+
+
+def folder_of(package: str) -> Path:
+    """Where a package is installed; it is not imported: that takes seconds."""
+    spec = find_spec(package)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent
 
 
 def schema_errors(content: bytes) -> list[str]:

@@ -1,5 +1,4 @@
 import numpy as np
-import pretty_midi
 import pytest
 
 from mt3x.music.midi import read_midi
@@ -152,6 +151,8 @@ def test_beats_before_the_file_begins_are_left_out():
 
 
 def test_bars_of_the_midi_file_begin_at_the_downbeats(tmp_path):
+    import pretty_midi
+
     notes = play(waltz(), 150, rubato=0.15, jitter=0.02)
     beats = track_beats(notes)
     write_midi(notes, tmp_path / "a.mid", midi_tempo_map(beats))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-import scipy.signal
+import scipy
 
 from mt3x.synthesis.effects import chains as effects
 from mt3x.synthesis.effects import filters, levels
