@@ -1,6 +1,7 @@
 """Log-frequency spectra: where tones and impulses lie in them, and which sizes are refused."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from mt3x.audio.logfrequency import (
 )
 
 CONFIG = SpectraConfig()
+RAW = dataclasses.replace(CONFIG, offset=0.0, scale=1.0)
 HOP = CONFIG.hop_samples
 FRAMES = 32
 MIDDLE = FRAMES // 2
@@ -28,15 +30,38 @@ def bank():
     return make_filter_bank(CONFIG)
 
 
+compiled_spectra = jax.jit(compute_spectra, static_argnames="config")
+
+
+def spectra_of(samples, bank, config=CONFIG, detuning=None):
+    """Of samples [B, N], eight rows at a time, so that each length is compiled once."""
+    batches = range(0, len(samples), 8)
+    padded = np.pad(samples, ((0, -len(samples) % 8), (0, 0)))
+    if detuning is not None:
+        detuning = np.pad(detuning, (0, -len(samples) % 8))
+    parts = [
+        compiled_spectra(
+            padded[i : i + 8], bank, config=config, detuning=None if detuning is None else detuning[i : i + 8]
+        )
+        for i in batches
+    ]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(samples)], *parts)
+
+
 @pytest.fixture(scope="module")
 def read(bank):
-    """The compiled spectra of samples [B, N] with one of the bank's detunings each."""
-    compiled = jax.jit(lambda samples, detuning: compute_spectra(samples, bank, CONFIG, detuning))
+    """The spectra of samples [B, N] with one of the bank's detunings, or with one each."""
 
     def spectra(samples, detuning=IN_TUNE):
-        return compiled(samples, np.full(len(samples), detuning, np.int32))
+        return spectra_of(samples, bank, detuning=np.broadcast_to(np.int32(detuning), len(samples)))
 
     return spectra
+
+
+@pytest.fixture(scope="module")
+def read_plainly():
+    """The spectra of samples [B, N] through filters of one detuning."""
+    return functools.partial(spectra_of, bank=make_filter_bank(CONFIG, (0,)))
 
 
 def sines(pitches, cents=0.0, amplitude=0.5):
@@ -60,9 +85,9 @@ def loudest_bins(spectra):
     return np.asarray(spectra.pitch[:, MIDDLE]).argmax(axis=1)
 
 
-def test_a_tone_is_loudest_in_the_middle_bin_of_its_row():
+def test_a_tone_is_loudest_in_the_middle_bin_of_its_row(read_plainly):
     pitches = (57, 69, 76, 88, 100, 108, 118)
-    found = loudest_bins(compute_spectra(sines(pitches), make_filter_bank(CONFIG, (0,)), CONFIG))
+    found = loudest_bins(read_plainly(sines(pitches)))
     np.testing.assert_array_equal(found[:, 0], middle_bins(pitches))
     np.testing.assert_array_equal(found[:, 1], middle_bins(pitches))
 
@@ -94,14 +119,14 @@ def test_a_detuned_tone_reads_as_if_in_tune_through_filters_that_are_as_detuned(
     )
 
 
-def test_each_segment_is_read_with_its_own_detuning(read, bank):
+def test_each_segment_is_read_with_its_own_detuning(read, read_plainly):
     samples, detuning = noise(FRAMES, batch=3), np.array([5, 0, 3], np.int32)
-    together = compute_spectra(samples, bank, CONFIG, detuning)
+    together = read(samples, detuning)
     for row in range(3):
         alone = read(samples[row : row + 1], detuning[row])
         np.testing.assert_allclose(together.pitch[row], alone.pitch[0], atol=1e-4)
         np.testing.assert_allclose(together.drums[row], alone.drums[0], atol=1e-4)
-    in_tune = compute_spectra(samples, make_filter_bank(CONFIG, (0,)), CONFIG)
+    in_tune = read_plainly(samples)
     np.testing.assert_allclose(together.pitch[2], in_tune.pitch[2], atol=1e-4)
 
 
@@ -132,42 +157,39 @@ def test_ten_times_the_amplitude_adds_a_scaled_logarithm(read):
     np.testing.assert_allclose(loud - quiet, 0.4 * np.log(10), atol=1e-3)
 
 
-def test_logarithms_are_shifted_then_scaled():
-    bank, samples = make_filter_bank(CONFIG, (0,)), noise(FRAMES)
-    plain = compute_spectra(samples, bank, dataclasses.replace(CONFIG, offset=0.0, scale=1.0))
-    scaled = compute_spectra(samples, bank, CONFIG)
+def test_logarithms_are_shifted_then_scaled(read_plainly):
+    samples = noise(FRAMES)
+    plain, scaled = read_plainly(samples, config=RAW), read_plainly(samples)
     np.testing.assert_allclose(scaled.pitch, (plain.pitch + 8) * 0.4, atol=1e-5)
     np.testing.assert_allclose(scaled.drums, (plain.drums + 8) * 0.4, atol=1e-5)
 
 
-def test_a_full_scale_tone_on_a_bin_of_the_transform_has_a_magnitude_of_nearly_one():
-    bank = make_filter_bank(CONFIG, (0,))
-    raw = dataclasses.replace(CONFIG, offset=0.0, scale=1.0)
+def test_a_full_scale_tone_on_a_bin_of_the_transform_has_a_magnitude_of_nearly_one(read_plainly):
     seconds = np.arange(FRAMES * HOP) / CONFIG.sample_rate
     tone = np.sin(2 * np.pi * 250 * seconds)[None].astype(np.float32)  # bin 64 of 4,096 samples
-    peak = np.asarray(compute_spectra(tone, bank, raw).pitch[0, MIDDLE, :, 0]).max()
+    peak = read_plainly(tone, config=RAW).pitch[0, MIDDLE, :, 0].max()
     assert -1.0 < peak < 0.0  # less than 1, as a triangle averages over two bins and more
 
 
 def test_silence_is_the_floor_and_its_gradient_is_finite():
     bank = make_filter_bank(CONFIG, (0,))
 
-    def total(samples):
+    @jax.jit
+    @functools.partial(jax.grad, has_aux=True)
+    def gradient_and_spectra(samples):
         spectra = compute_spectra(samples, bank, CONFIG)
-        return jnp.sum(spectra.pitch) + jnp.sum(spectra.drums)
+        return jnp.sum(spectra.pitch) + jnp.sum(spectra.drums), spectra
 
-    silence = jnp.zeros((1, 4 * HOP))
-    spectra = compute_spectra(silence, bank, CONFIG)
+    gradient, spectra = gradient_and_spectra(jnp.zeros((1, 4 * HOP)))
     floor = (np.log(1e-5) + 8) * 0.4
     np.testing.assert_allclose(spectra.pitch, np.full(spectra.pitch.shape, floor), atol=0.01)
     np.testing.assert_allclose(spectra.drums, np.full(spectra.drums.shape, floor), atol=0.01)
-    assert np.isfinite(jax.jit(jax.grad(total))(silence)).all()
+    assert np.isfinite(gradient).all()
 
 
-def test_the_length_of_a_segment_does_not_change_its_inner_frames():
-    bank, samples = make_filter_bank(CONFIG, (0,)), noise(48)
-    whole = compute_spectra(samples, bank, CONFIG)
-    part = compute_spectra(samples[:, 8 * HOP : 40 * HOP], bank, CONFIG)
+def test_the_length_of_a_segment_does_not_change_its_inner_frames(read_plainly):
+    samples = noise(48)
+    whole, part = read_plainly(samples), read_plainly(samples[:, 8 * HOP : 40 * HOP])
     # The longest window reads eight hops either way.
     np.testing.assert_allclose(part.pitch[:, 8:24], whole.pitch[:, 16:32], atol=1e-4)
     np.testing.assert_allclose(part.drums[:, 2:-2], whole.drums[:, 18:78], atol=1e-4)
