@@ -8,6 +8,7 @@ import pytest
 from mt3x.model.note_head import NUM_PROGRAMS, NoteHead
 
 HEAD = NoteHead(width=16)
+APPLY = jax.jit(HEAD.apply)
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,12 @@ def notes():
 @pytest.fixture(scope="module")
 def params(notes):
     random = np.random.default_rng(1)  # moves what starts as zeros
-    fresh = HEAD.init(jax.random.key(0), *notes)
+    fresh = jax.jit(HEAD.init)(jax.random.key(0), *notes)
     return jax.tree.map(lambda x: x + jnp.asarray(0.1 * random.normal(size=x.shape), jnp.float32), fresh)
 
 
 def test_one_judgement_of_each_place(params, notes):
-    judged = HEAD.apply(params, *notes)
+    judged = APPLY(params, *notes)
     assert judged.programs.shape == (2, 5, NUM_PROGRAMS)
     assert judged.is_note.shape == judged.velocity.shape == (2, 5)
     assert {part.dtype for part in judged} == {jnp.dtype(jnp.float32)}
@@ -42,8 +43,8 @@ def assert_equal(judged, others):
 
 def test_empty_places_change_nothing(params, notes):
     patches, evidence, onset, pitch, is_place = notes
-    judged = jax.tree.map(lambda x: x[:1, :3], HEAD.apply(params, *notes))
-    changed = HEAD.apply(
+    judged = jax.tree.map(lambda x: x[:1, :3], APPLY(params, *notes))
+    changed = APPLY(
         params,
         patches.at[0, 3:].add(9),
         evidence.at[0, 3:].add(9),
@@ -52,22 +53,22 @@ def test_empty_places_change_nothing(params, notes):
         is_place,
     )
     assert_equal(jax.tree.map(lambda x: x[:1, :3], changed), judged)
-    assert_equal(HEAD.apply(params, *(column[:1, :3] for column in notes)), judged)
+    assert_equal(APPLY(params, *(column[:1, :3] for column in notes)), judged)
 
 
 def test_the_order_of_places_does_not_matter(params, notes):
-    turned = HEAD.apply(params, *(jnp.flip(column, axis=1) for column in notes))
-    assert_equal(jax.tree.map(lambda x: jnp.flip(x, axis=1), turned), HEAD.apply(params, *notes))
+    turned = APPLY(params, *(jnp.flip(column, axis=1) for column in notes))
+    assert_equal(jax.tree.map(lambda x: jnp.flip(x, axis=1), turned), APPLY(params, *notes))
 
 
 def test_other_places_and_what_is_heard_matter(params, notes):
     patches, evidence, onset, pitch, is_place = notes
-    judged = HEAD.apply(params, *notes).is_note
+    judged = APPLY(params, *notes).is_note
     for changed in (
         (patches, evidence, onset, pitch + 1, is_place),
         (patches.at[1, 4].add(1), evidence, onset, pitch, is_place),
         (patches, evidence.at[1, 4].add(1), onset, pitch, is_place),
     ):
-        assert not np.allclose(HEAD.apply(params, *changed).is_note[1, 0], judged[1, 0], atol=1e-4)
-    other = HEAD.apply(params, patches.at[1, 4].add(1), evidence, onset, pitch, is_place)
+        assert not np.allclose(APPLY(params, *changed).is_note[1, 0], judged[1, 0], atol=1e-4)
+    other = APPLY(params, patches.at[1, 4].add(1), evidence, onset, pitch, is_place)
     np.testing.assert_allclose(other.is_note[0], judged[0], atol=1e-5)
