@@ -15,6 +15,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mt3x.audio.logmel import SpectrogramConfig
 from mt3x.checkpoints import CONFIG_FILE, unflatten, write_t5x
@@ -28,6 +29,11 @@ from mt3x.transcription.tokens.parameters import parameter_shapes
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Of properties, a run tries few examples, other ones each time; `--hypothesis-profile=thorough` tries many.
+settings.register_profile("few", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile("few")
 
 TEMPORARY = pytest.StashKey[str]()
 MAX_KEPT_BYTES = 1 << 30

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.audio.segments import Segments, iter_segments, split_segments
@@ -46,7 +46,6 @@ def test_nothing_makes_one_segment_of_one_silent_frame():
         assert segments.samples.shape == (1, 32) and segments.num_frames.tolist() == [1]
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.lists(st.integers(0, 90), max_size=12), st.integers(1, 5), st.integers(1, 7))
 def test_blocks_of_any_length_give_the_same_segments(lengths, segment_frames, hop_samples):
     samples = np.arange(1, sum(lengths) + 1, dtype=np.float32)
@@ -67,7 +66,6 @@ def test_segments_may_overlap():
     assert segments.first_frames.tolist() == [0, 2, 4] and segments.num_frames.tolist() == [3, 3, 2]
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.lists(st.integers(0, 90), max_size=8), st.integers(2, 6), st.integers(1, 5), st.data())
 def test_overlapping_segments_of_any_blocks_hold_every_sample(lengths, segment_frames, hop_samples, data):
     overlap = data.draw(st.integers(0, segment_frames - 1))

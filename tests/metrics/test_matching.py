@@ -1,6 +1,5 @@
 """Matching against mir_eval, whose rules and results it must repeat: pair by pair, not only in number."""
 
-import mir_eval
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +20,14 @@ NOTE = st.tuples(
 )
 NOTES = st.lists(NOTE, min_size=1, max_size=30)
 TOLERANCE = st.sampled_from([0.01, 0.05, 0.2, 0.5])
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW_TO_DRAW = settings(suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports():
+    """What needs SciPy is imported when the first test here runs: collecting stays quick."""
+    global mir_eval
+    import mir_eval
 
 
 def from_rows(rows: list, grid_seconds: float = 0.01) -> np.ndarray:
@@ -46,7 +52,7 @@ def mir_eval_matches(reference, estimate, offset_ratio, tolerance) -> list[tuple
     )
 
 
-@FEW
+@SLOW_TO_DRAW
 @given(NOTES, NOTES, st.booleans(), TOLERANCE)
 def test_pairs_are_those_of_mir_eval(ours, theirs, use_offsets, tolerance):
     reference, estimate = from_rows(ours), from_rows(theirs)
@@ -55,7 +61,7 @@ def test_pairs_are_those_of_mir_eval(ours, theirs, use_offsets, tolerance):
     assert matched.tolist() == [[int(i), int(j)] for i, j in expected]
 
 
-@FEW
+@SLOW_TO_DRAW
 @given(NOTES, NOTES, st.booleans())
 def test_pairs_of_equal_loudness_are_those_of_mir_eval(ours, theirs, use_offsets):
     reference, estimate = from_rows(ours), from_rows(theirs)
@@ -70,7 +76,7 @@ def test_pairs_of_equal_loudness_are_those_of_mir_eval(ours, theirs, use_offsets
     assert matched.tolist() == [[int(i), int(j)] for i, j in expected]
 
 
-@FEW
+@SLOW_TO_DRAW
 @given(NOTES, NOTES, st.booleans())
 def test_counts_by_program_are_those_of_mir_eval_track_by_track(ours, theirs, use_offsets):
     reference, estimate = from_rows(ours), from_rows(theirs)
@@ -84,7 +90,7 @@ def test_counts_by_program_are_those_of_mir_eval_track_by_track(ours, theirs, us
     assert count_matches(reference, estimate, use_offsets=use_offsets, use_programs=True).matched == expected
 
 
-@FEW
+@SLOW_TO_DRAW
 @given(NOTES, NOTES, st.floats(0, 1e6), st.floats(1e-4, 1.0))
 def test_scores_are_those_of_mir_eval_off_the_grid(ours, theirs, later, grid_seconds):
     reference, estimate = from_rows(ours, grid_seconds), from_rows(theirs, grid_seconds)

@@ -5,7 +5,7 @@ import io
 import mido
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.bends import MOST_VOICES, plan_voices, wheel_positions
@@ -123,7 +123,6 @@ def test_bends_follow_the_tempo():
 
 
 @given(seed=st.integers(0, 2**16), count=st.integers(1, 60))
-@settings(max_examples=30, deadline=None)
 def test_bends_change_no_note(tmp_path_factory, seed, count):
     rng = np.random.default_rng(seed)
     start = rng.uniform(0, 10, count)

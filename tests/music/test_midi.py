@@ -5,9 +5,8 @@ from pathlib import Path
 
 import mido
 import numpy as np
-import pretty_midi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.midi import MidiError, MidiText, parse_midi, read_midi, read_midi_content
@@ -83,6 +82,8 @@ def test_a_file_without_notes_reads_as_no_notes():
 
 def by_pretty_midi(path):
     """The notes as pretty_midi reads them, each instrument's under its own pedal."""
+    import pretty_midi
+
     parts = [empty_notes()]
     for track in pretty_midi.PrettyMIDI(str(path)).instruments:
         program = 0 if track.is_drum else track.program
@@ -116,7 +117,6 @@ def regular_tracks(draw):
     return tracks
 
 
-@settings(max_examples=60, deadline=None)
 @given(regular_tracks(), st.sampled_from([96, 480, 960]))
 def test_regular_files_read_as_by_pretty_midi(tmp_path_factory, tracks, ticks_per_quarter):
     path = save(tmp_path_factory.mktemp("midi") / "a.mid", *tracks, ticks_per_quarter=ticks_per_quarter)
@@ -128,7 +128,6 @@ def test_regular_files_read_as_by_pretty_midi(tmp_path_factory, tracks, ticks_pe
         np.testing.assert_allclose(content.notes[name], expected[name], rtol=0, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 60), st.integers(1, 40))
 def test_what_the_writer_writes_is_read_back(tmp_path_factory, seed, count, num_programs):
     notes = random_notes(seed, count, num_programs)
@@ -292,7 +291,6 @@ PLACE = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SEEDS), st.lists(PLACE, max_size=6))
 def test_damaged_files_are_notes_or_one_clear_error(data, places):
     for place, how, new in places:
@@ -301,7 +299,6 @@ def test_damaged_files_are_notes_or_one_clear_error(data, places):
     check_any_bytes(data)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([0, 1, 2]), st.integers(0, 0xFFFF))
 def test_any_bytes_may_be_a_track(content, kind, division):
     check_any_bytes(midi_file(content, content, kind=kind, division=division))

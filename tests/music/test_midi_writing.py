@@ -3,7 +3,7 @@ import io
 import mido
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.midi import read_midi
@@ -37,7 +37,6 @@ TICK_SECONDS = 1 / 1920  # 960 ticks per quarter at 120 quarters per minute
     ),
     st.floats(10, 300),
 )
-@settings(max_examples=50, deadline=None)
 def test_notes_survive_a_round_trip_within_a_tick(tmp_path_factory, rows, tempo):
     # One note per (pitch, program, drum) key, so that no two overlap.
     notes = np.array(list({row[2:3] + row[4:]: row for row in rows}.values()), NOTE_DTYPE)
@@ -57,7 +56,6 @@ def test_notes_survive_a_round_trip_within_a_tick(tmp_path_factory, rows, tempo)
     st.floats(5, 1000),
     st.lists(st.floats(0, 100), min_size=1, max_size=20),
 )
-@settings(max_examples=50, deadline=None)
 def test_times_survive_any_tempo_map_within_a_tick(tmp_path_factory, changes, first, starts):
     positions = np.cumsum([length for length, _ in changes]).tolist()
     tempos = ((0.0, first), *zip(positions, [tempo for _, tempo in changes], strict=True))

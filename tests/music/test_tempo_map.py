@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.tempo_map import TempoMap, seconds_to_ticks, signatures_of_bars, ticks_to_seconds
@@ -22,7 +22,6 @@ def test_times_are_those_that_the_file_stores():
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 0xFFFFFF)), max_size=30),
     st.lists(st.integers(0, 2 * 10**6), min_size=1, max_size=30),
 )
-@settings(max_examples=50, deadline=None)
 def test_ticks_survive_a_way_through_seconds(tempos, ticks):
     ticks = np.array(ticks)
     seconds = ticks_to_seconds(ticks, tempos, 960)

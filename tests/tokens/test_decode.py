@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.notes import empty_notes, make_notes, sort_notes, trim_overlapping_notes, validate_notes
@@ -159,7 +159,6 @@ def test_stale_ties_of_the_original_come_back_as_invalid_events(golden, notes_fr
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
 def test_decoding_undoes_encoding(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes(on_grid=True, min_steps=1)))
     notes["end"][notes["is_drum"]] = notes["start"][notes["is_drum"]] + 0.01
@@ -175,7 +174,6 @@ def test_decoding_undoes_encoding(random_notes, data):
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
 def test_off_the_grid_times_return_within_half_a_step_and_nothing_is_invalid(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes(programs=(0,))))
     decoded, report = clean_round_trip(notes, CODEC, TIES, data.draw(st.sampled_from([32, 100, 256])))
@@ -189,7 +187,6 @@ def test_off_the_grid_times_return_within_half_a_step_and_nothing_is_invalid(ran
     st.booleans(),
     st.data(),
 )
-@settings(max_examples=120, deadline=None)
 def test_no_stream_makes_decoding_raise(segments, spec, mt3_compatible, data):
     start = st.floats(0, 1e4) | st.sampled_from([0.0, 2.04])
     starts = data.draw(st.lists(start, min_size=len(segments), max_size=len(segments)))
@@ -203,7 +200,6 @@ def test_no_stream_makes_decoding_raise(segments, spec, mt3_compatible, data):
 @given(
     st.lists(st.sampled_from([0, 3, 50, 1000, 1061, 1062, 1129, 1200, 1257, 1258, 1300, 1422]), max_size=60)
 )
-@settings(max_examples=120, deadline=None)
 def test_likely_tokens_in_any_order_make_sound_notes(tokens):
     for mt3_compatible in (False, True):
         notes, _ = decode_segments(
@@ -263,7 +259,6 @@ def test_onsets_past_the_next_start_may_go_back_so_the_decoder_knows_less_then()
 
 
 @given(st.data(), st.sampled_from(NoteSpec), st.booleans())
-@settings(max_examples=120, deadline=None)
 def test_notes_begin_where_the_decoder_does_not_know_them_yet(data, spec, mt3_compatible):
     likely = [("tie", 0), ("velocity", 0), ("velocity", 9), ("pitch", 60), ("pitch", 61), ("drum", 36)]
     likely += [("shift", step) for step in (1, 50, 203, 204, 205, 300)]

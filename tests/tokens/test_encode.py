@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.instruments import Granularity
@@ -165,7 +165,6 @@ def test_steps_are_floored_without_accidents():
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
 def test_one_segment_equals_the_same_segment_of_the_whole(random_notes, data):
     notes = data.draw(random_notes())
     spec = data.draw(st.sampled_from(NoteSpec))
@@ -179,7 +178,6 @@ def test_one_segment_equals_the_same_segment_of_the_whole(random_notes, data):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
 def test_trimmed_notes_are_left_as_they_were(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes()))
     before = notes.copy()

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.notes import make_notes, sort_notes, trim_overlapping_notes
@@ -88,7 +88,6 @@ def test_token_outside_the_codec_is_refused(mt3_compatible):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_a_mix_of_one_is_itself(random_notes, data):
     notes = trim_overlapping_notes(data.draw(random_notes()))
     for target in encode_segments(notes, STARTS, CODEC, TIES):
@@ -96,7 +95,6 @@ def test_a_mix_of_one_is_itself(random_notes, data):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_a_mix_of_targets_decodes_to_the_notes_of_all_tracks(random_notes, data):
     keep_redundant = data.draw(st.booleans())
     tracks = []

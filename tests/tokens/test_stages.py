@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.instruments import Granularity
@@ -68,7 +68,6 @@ def test_every_stage_of_every_segment_equals_the_originals(golden, notes_from_ro
 
 
 @given(st.data(), st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_stages_and_whole_encoding_agree(random_notes, data, mt3_compatible):
     notes = data.draw(random_notes())
     spec = data.draw(st.sampled_from(NoteSpec))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.checkpoints import unflatten
@@ -67,14 +67,12 @@ def test_programs_that_no_token_stood_for_take_the_ids_of_their_class():
     assert old_ids(OLD, by_class)[139:267].tolist() == list(range(139, 267))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 200), st.integers(1, 12), st.integers(1, 127), st.sampled_from(Granularity))
 def test_the_same_vocabulary_changes_nothing(steps, seconds, bins, granularity):
     config = config_of(steps, seconds, bins, granularity=granularity)
     assert (old_ids(config, config) == np.arange(config.network.vocab_size)).all()
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 100), st.integers(1, 5), st.integers(1, 63), st.integers(1, 2))
 def test_a_finer_vocabulary_and_back_changes_nothing(steps, seconds, bins, factor):
     coarse, fine = config_of(steps, seconds, bins), config_of(steps * factor, seconds + 1, bins * factor)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.datasets import rendered_scores
@@ -39,7 +39,6 @@ def test_the_highest_note_of_each_chord_stays_and_ends_at_the_next():
 times = st.floats(0, 5).map(lambda seconds: round(seconds, 3))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(times, st.floats(0.02, 2), st.integers(30, 90)), max_size=30))
 def test_a_line_is_one_note_at_a_time(rows):
     start, length, pitch = np.array(rows).reshape(-1, 3).T

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.datasets.musicnet import INSTRUMENTS, TEST_IDS, VALIDATION_IDS, MusicNet, MusicNetEm
@@ -128,7 +128,6 @@ def test_odd_labels_are_reported(release, problems):
 QUARTERS = st.integers(0, 12).map(lambda quarter: quarter / 4)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(QUARTERS, QUARTERS, st.sampled_from([60, 61]), st.sampled_from([0, 40]))))
 def test_of_any_labels_the_notes_kept_last_fit_the_audio_and_do_not_overlap(rows):
     start, end, pitch, program = np.array(rows).reshape(-1, 4).T

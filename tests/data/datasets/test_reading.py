@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.datasets.reading import (
@@ -148,7 +148,6 @@ def test_impossible_notes_are_an_error_that_names_the_file(notes, reason, proble
 quarters = st.integers(0, 8).map(lambda quarter: quarter / 4)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(quarters, quarters, st.sampled_from([60, 61]), st.sampled_from([0, 40]))))
 def test_cleaning_twice_changes_and_reports_nothing_more(rows):
     start, end, pitch, program = np.array(rows).reshape(-1, 4).T

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.audio.load import load_audio
@@ -107,7 +107,6 @@ def test_subsets_stay_as_they_were_first_drawn():
     assert random_subsets(8, "Track00001")[:3] == expected
 
 
-@settings(deadline=None)
 @given(st.integers(4, 20), st.text(max_size=10))
 def test_subsets_are_different_and_not_too_small(num_stems, seed):
     subsets = random_subsets(num_stems, seed)

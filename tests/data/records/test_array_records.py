@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.pipeline.cut import SegmentSizes
@@ -95,7 +95,6 @@ def test_names_may_be_in_any_script():
     assert stored_as_record(trio("Für Élise/エリーゼ")).id == "Für Élise/エリーゼ"
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     values=st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=50),
     mixes=st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=2, unique=True), min_size=1, max_size=3),

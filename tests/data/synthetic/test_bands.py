@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.synthetic.band_harmony import Song, Style, cut_sheet, draw_progression
@@ -43,7 +43,6 @@ def make_song(style: Style = Style.ROCK, **changes) -> Song:
     return Song(style, 2, 4.0, **{**fields, **changes})
 
 
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), seconds=st.floats(0.05, 12.0))
 def test_drawn_notes_are_sound_for_any_seed(seed: int, seconds: float) -> None:
     notes = validate_notes(draw_band(np.random.default_rng(seed), seconds, MUSIC))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mt3x.score.graphs.edges
@@ -38,7 +38,6 @@ def defined_edges(onset, duration):
 notes = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6)), min_size=1, max_size=14)
 
 
-@settings(deadline=None)
 @given(notes)
 def test_edges_are_those_of_the_definition(pairs):
     onset, duration = np.array(sorted(pairs)).T
@@ -48,7 +47,6 @@ def test_edges_are_those_of_the_definition(pairs):
         assert edges[name].dtype == np.int64
 
 
-@settings(deadline=None)
 @given(notes, st.integers(-50, 50))
 def test_times_that_lie_far_apart_give_the_same_edges(pairs, shift):
     onset, duration = np.array(sorted(pairs)).T

@@ -88,7 +88,7 @@ def _name(draw, is_drum: bool) -> tuple[int, str, int, int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(whole=scores())
 def test_any_score_is_valid_and_read_as_it_was_written(whole, tmp_path):
     check(musicxml_bytes(whole))

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.score.notation.written_values import (
@@ -112,7 +112,6 @@ def test_metres_in_three_are_told():
     ]
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     metre=st.sampled_from([(4, 4), (3, 4), (2, 4), (6, 8), (9, 8), (12, 8), (5, 8), (2, 2)]),
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12),

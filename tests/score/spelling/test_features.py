@@ -1,7 +1,7 @@
 """What the spelling network sees: what transposing leaves as it is."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.score.spelling.features import NEIGHBOURS, NUM_FEATURES, WINDOWS, note_features
@@ -47,7 +47,6 @@ def test_outer_notes_of_a_chord_are_marked():
     assert features[:, -1].tolist() == [0, 0, 1, 1]
 
 
-@settings(deadline=None)  # times vary on a busy machine
 @given(st.lists(st.integers(20, 80), max_size=30), st.integers(1, 24))
 def test_transposing_changes_nothing_but_the_height(pitches, semitones):
     features, moved = features_of(pitches), features_of([pitch + semitones for pitch in pitches])

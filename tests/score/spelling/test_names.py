@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.data.spelling.scores import load_spelled_scores
@@ -33,7 +33,6 @@ def test_octave_is_that_of_the_written_note():
     assert names(spelling) == ["C4", "B#3", "B3", "Cb4", "C##4", "Dbb4"]
 
 
-@settings(deadline=None)  # times vary on a busy machine
 @given(st.integers(0, 127), st.integers(0, 2))
 def test_a_named_note_sounds_as_its_pitch(pitch, sheet):
     position = LOWEST + (7 * pitch - LOWEST) % 12 + 12 * sheet

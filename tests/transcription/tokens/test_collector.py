@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.audio.logmel import SpectrogramConfig
@@ -134,7 +134,6 @@ LIKELY = [TIE, ON, OFF, pitch(60), pitch(61), ("program", 40), ("program", 1), (
 LIKELY += [shift(step) for step in (1, 5, 50, 99, 100, 101, 250)]
 
 
-@settings(max_examples=400, deadline=None)
 @given(
     data=st.data(),
     gap=st.sampled_from([0.0, 0.1]),

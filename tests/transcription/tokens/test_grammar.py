@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mt3x.music.instruments import Granularity
@@ -106,7 +106,6 @@ def music(draw):
     return notes[notes["end"] - notes["start"] > 0.015]
 
 
-@settings(max_examples=60, deadline=None)
 @given(music())
 def test_all_that_is_written_from_notes_is_allowed(notes):
     indexes = encode_segment(notes, 0.5, 2.5, CODEC, NoteSpec.NOTES_WITH_TIES, Granularity.FULL)
