@@ -33,6 +33,7 @@ BEAM = ["apache-beam[tfrecord]", "google-crc32c", "sentencepiece<0.2.2"]  # a ne
 NOTEBOOK = ["ipython>=8", "ipywidgets>=8", *PLOT, *SYNTHESIS]
 TEST = [
     "pytest>=8",
+    "pytest-xdist>=3.5",
     "hypothesis>=6",
     "ruff>=0.12",
     "pyright>=1.1.400",
