@@ -15,6 +15,7 @@ def imports():
     from mt3x.data.seqio.tasks import FrontEnd, TaskOptions
 
 
+@pytest.mark.slow
 def test_mega_can_be_drawn_without_cache(data_dir):
     registered.register(TaskOptions(data_dir=data_dir, shuffle_buffer_size=10))
     mixture = seqio.MixtureRegistry.get("mega_notes_ties_vb1_train_in_step")

@@ -106,13 +106,14 @@ def test_each_segment_has_candidates_of_its_own():
 
 @pytest.fixture(scope="module")
 def make_params(tiny_config):
+    """To be called with keys of "rbg": its draws are one operation each, which compiles quickly."""
     return jax.jit(functools.partial(fresh_params, tiny_config))
 
 
 @pytest.fixture(scope="module")
 def params(make_params):
     """Parameters that find onsets in many places."""
-    fresh = make_params(jax.random.key(0))
+    fresh = make_params(jax.random.key(0, impl="rbg"))
     bias = fresh["trunk"]["onset"]["bias"]
     return {**fresh, "trunk": {**fresh["trunk"], "onset": {**fresh["trunk"]["onset"], "bias": bias + 4.0}}}
 
@@ -144,7 +145,7 @@ def test_a_segment_of_a_batch_is_detected_as_alone(run, tiny_batch):
 
 
 def test_a_key_gives_the_same_parameters_again(make_params):
-    first, again, other = (make_params(jax.random.key(seed)) for seed in (0, 0, 1))
+    first, again, other = (make_params(jax.random.key(seed, impl="rbg")) for seed in (0, 0, 1))
     assert set(first) == {"trunk", "drums", "note_head", "program_reader"}
     assert jax.tree.all(jax.tree.map(np.array_equal, first, again))
     assert not np.array_equal(first["trunk"]["embed"]["kernel"], other["trunk"]["embed"]["kernel"])
