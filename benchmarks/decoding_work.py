@@ -277,8 +277,8 @@ class Watch:
     def counts(self) -> dict[str, float]:
         """Steps, and by id what slots took part in and what the segments' own rules asked for.
 
-        A step is one of one lane: those of all lanes are added up. It counts as a row step for every slot of
-        its lane, free or taken.
+        A step is one of one batch group: those of all groups are added up. It counts as a row step for every
+        slot of its group, free or taken.
         """
         return {
             "segments": len(self.needed),
@@ -292,46 +292,46 @@ class Watch:
 
 def watch(engine: Engine, lengths: np.ndarray | None = None) -> Watch:
     """Counts what an engine does, and ends segment s of a recording at lengths[s], if given."""
-    watched, make_lanes = Watch(engine), engine._lanes
+    watched, make_groups = Watch(engine), engine._groups
     frames = engine._config.segment_frames
     policy = Forced(engine._search.policy, lengths is not None)
     engine._search = engine._search._replace(policy=policy)
 
-    def lanes(count: int) -> list[Any]:
-        made = make_lanes(count)
-        for lane in made:
-            follow(lane)
+    def groups(count: int) -> list[Any]:
+        made = make_groups(count)
+        for group in made:
+            follow(group)
         return made
 
-    def follow(lane: Any) -> None:
-        fill, collect = lane.fill, lane.collect
+    def follow(group: Any) -> None:
+        fill, collect = group.fill, group.collect
 
         def fill_and_tell(encoded: Sequence[Any]) -> None:
             fill(encoded)
             if lengths is not None and encoded:
-                stops = np.zeros(lane._size, np.int32)
-                for slot, task in lane.tasks.items():
+                stops = np.zeros(group._size, np.int32)
+                for slot, task in group.tasks.items():
                     stops[slot] = lengths[task.segment.first_frame // frames]
-                told = lane._slots.hypotheses._replace(lengths=jax.device_put(stops, engine._split))
-                lane._slots = lane._slots._replace(hypotheses=told)
+                told = group._slots.hypotheses._replace(lengths=jax.device_put(stops, engine._split))
+                group._slots = group._slots._replace(hypotheses=told)
 
         def count_and_collect(is_done: np.ndarray, ids: np.ndarray | None) -> None:
             if ids is not None:
-                watched.needed += np.asarray(lane._slots.hypotheses.needed)[is_done].tolist()
+                watched.needed += np.asarray(group._slots.hypotheses.needed)[is_done].tolist()
                 is_end = ids[is_done] == EOS_ID
                 watched.num_ids += int((np.cumsum(is_end, axis=1) == is_end).sum())  # no end before them
             collect(is_done, ids)
 
-        lane.fill, lane.collect = fill_and_tell, count_and_collect
+        group.fill, group.collect = fill_and_tell, count_and_collect
 
-    engine._lanes = lanes
+    engine._groups = groups
     return watched
 
 
 def make_steps(engine: Engine, count: int) -> Callable[[], None]:
     """So many steps of greedy search when called: `batch_size` slots, all taken, none of which ends.
 
-    They are the engine's own: calls of `advance`, `STEPS` steps each, which wait for what is done as a lane
+    They are the engine's own: calls of `advance`, `STEPS` steps each, which wait for what is done as a group
     does; with the first of its cache lengths, which is read whole at any position. The encoder's output is
     noise. Count is a multiple of `STEPS` below that length.
     """

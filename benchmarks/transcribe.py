@@ -10,7 +10,7 @@ recogniser, and by networks of MT3's sizes with weights by a rule, whose segment
 150 ids a segment in the mean. `--seconds 600` gives ten minutes; on a GPU `--dtypes float32,bfloat16,int8`.
 
     transcription   recordings as `Transcriber.transcribe` takes them, front end to notes, compiled before;
-                    steps are those of all lanes, added up, row steps these times the slots of the lane
+                    steps are those of all groups, added up, row steps these times the slots of the group
     decoder steps   the engine's own `advance`, at several numbers of slots, all taken: greedy search, the
                     shortest cache; without encoder, and without filling slots
     cold start      a fresh process, ten seconds of audio, default batch size and dtype: first ones compile

@@ -21,7 +21,7 @@ _REACH = 32
 _TIME_STEP_SECONDS = 0.0625
 
 
-class Judgement(NamedTuple):
+class Classification(NamedTuple):
     """Logits, float32: `is_note` [B, Q]; `programs` [B, Q, 128], General MIDI's; `velocity` [B, Q], of its
     share of 127.
     """
@@ -42,26 +42,28 @@ class NoteHead(nn.Module):
     def __call__(
         self,
         patches: jax.Array,
-        evidence: jax.Array,
+        features: jax.Array,
         onset: jax.Array,
         pitch: jax.Array,
         is_place: jax.Array,
-    ) -> Judgement:
+    ) -> Classification:
         """The classification of each candidate.
 
         Args:
-          patches: float [B, Q, ...], the spectrum of each, all of one size; evidence: float [B, Q, E], what
+          patches: float [B, Q, ...], the spectrum of each, all of one size; features: float [B, Q, E], what
             else is known of it.
           onset: float [B, Q], seconds; pitch: int [B, Q], 0 to 127.
           is_place: bool [B, Q], False for padding, which changes nothing elsewhere.
         """
         table = self.param("pitch_table", nn.initializers.zeros, (128, 2 * self.width), jnp.float32)
-        heard = jnp.concatenate(
-            [patches.reshape(*patches.shape[:2], -1), evidence, _company(onset, pitch, is_place)], axis=-1
+        known = jnp.concatenate(
+            [patches.reshape(*patches.shape[:2], -1), features, _simultaneous_onsets(onset, pitch, is_place)],
+            axis=-1,
         )
-        x = nn.gelu(nn.Dense(2 * self.width, name="hear")(heard) + table[pitch])
+        # "hear" and the tables named "nearness" are the names of weights that ship.
+        x = nn.gelu(nn.Dense(2 * self.width, name="hear")(known) + table[pitch])
         x = nn.Dense(self.width, name="compress")(x)
-        bias = self._nearness(onset, pitch)
+        bias = self._relative_position_bias(onset, pitch)
         mask = is_place[:, jnp.newaxis, jnp.newaxis, :]  # [B, 1, 1, Q]
         by_head = (*pitch.shape, self.num_heads, self.width // self.num_heads)
         for index in range(self.num_layers):
@@ -74,13 +76,13 @@ class NoteHead(nn.Module):
             y = nn.gelu(nn.Dense(3 * self.width, name=f"mlp_in_{index}")(y))
             x = x + nn.Dense(self.width, name=f"mlp_out_{index}")(y)
         x = nn.LayerNorm(name="final_norm")(x)
-        return Judgement(
+        return Classification(
             nn.Dense(1, name="is_note")(x)[..., 0],
             nn.Dense(NUM_PROGRAMS, name="programs")(x),
             nn.Dense(1, name="velocity")(x)[..., 0],
         )
 
-    def _nearness(self, onset: jax.Array, pitch: jax.Array) -> jax.Array:
+    def _relative_position_bias(self, onset: jax.Array, pitch: jax.Array) -> jax.Array:
         """What attention adds for how far notes are apart in pitch and time: float32 [B, heads, Q, Q].
 
         What lies close is often played by the same instrument.
@@ -100,7 +102,7 @@ def _differences(x: jax.Array) -> jax.Array:
     return x[:, jnp.newaxis, :] - x[:, :, jnp.newaxis]
 
 
-def _company(onset: jax.Array, pitch: jax.Array, is_place: jax.Array) -> jax.Array:
+def _simultaneous_onsets(onset: jax.Array, pitch: jax.Array, is_place: jax.Array) -> jax.Array:
     """How many others begin with each (within 50 ms), by their distance: float32 [B, Q, 2 * _REACH + 1]."""
     distance = jnp.clip(_differences(pitch), -_REACH, _REACH)  # [B, Q, Q]
     is_together = jnp.abs(_differences(onset)) < 0.05

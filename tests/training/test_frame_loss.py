@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mt3x.model.note_head import Judgement
+from mt3x.model.note_head import Classification
 from mt3x.model.trunk import DRUM_KEYS, Rolls
 from mt3x.training.frame_loss import (
     _DRUM_WIDTH_SECONDS,
@@ -75,7 +75,8 @@ def detected_of(
             jnp.asarray(places[..., 1], jnp.int32),
             jnp.where(is_candidate, 2.0, -jnp.inf),
         ),
-        classified or Judgement(jnp.zeros((batch, 4)), jnp.zeros((batch, 4, 128)), jnp.zeros((batch, 4))),
+        classified
+        or Classification(jnp.zeros((batch, 4)), jnp.zeros((batch, 4, 128)), jnp.zeros((batch, 4))),
     )
 
 
@@ -250,7 +251,7 @@ def perfect(batch):
         offset=perfect_logits(offset, WEIGHTS.positive_weight),
         drums=perfect_logits(drum_targets(batch), WEIGHTS.positive_weight),
         candidates=[(0.17 * FPS, 40), (0.4 * FPS, 3)],
-        classified=Judgement(
+        classified=Classification(
             jnp.array([[30.0, -30.0, 30.0, 30.0]]), jnp.asarray(programs), jnp.full((1, 4), 30.0)
         ),
     )

@@ -40,7 +40,7 @@ _LOWEST_BIT = 28
 _KICKS, _SNARES = (35, 36), (37, 38, 39, 40)
 
 
-def hear_beats(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+def detect_beats(notes: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
     """What the network that comes with mt3x says of a piece.
 
     Returns:

@@ -16,7 +16,7 @@ import numpy as np
 from mt3x.music.notes import sort_notes, validate_notes
 from mt3x.music.tempo_map import TempoMap, signatures_of_bars
 from mt3x.score.rhythm.beat_decoding import FRAMES_PER_SECOND, DecodingSettings, decode_beats
-from mt3x.score.rhythm.beat_network import hear_beats
+from mt3x.score.rhythm.beat_network import detect_beats
 from mt3x.score.rhythm.beat_salience import onset_events
 from mt3x.score.rhythm.grids import reading_cost
 
@@ -77,19 +77,19 @@ class Beats:
         return position + np.maximum(seconds - self.seconds[-1], 0) / last
 
 
-Hearing = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray, dict[int, float]]]
+BeatDetector = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray, dict[int, float]]]
 """(notes, number of frames) -> for each frame the probability of a beat, and of a downbeat if it is one; and
 for each number of beats in a bar what is added to its prior."""
 
 
 def track_beats(
-    notes: np.ndarray, settings: DecodingSettings | None = None, hear: Hearing = hear_beats
+    notes: np.ndarray, settings: DecodingSettings | None = None, detect: BeatDetector = detect_beats
 ) -> Beats:
     """The beats of transcribed notes.
 
     Args:
       notes: `NOTE_DTYPE` [N], in any order; of all instruments together.
-      hear: the trained network; `mt3x.score.rhythm.beat_salience.beat_salience` needs no training and finds
+      detect: the trained network; `mt3x.score.rhythm.beat_salience.beat_salience` needs no training and finds
         less.
 
     Raises:
@@ -104,7 +104,7 @@ def track_beats(
     shifted["start"] += shift
     shifted["end"] += shift
     num_frames = int((times[-1] + shift + 1.0) * FRAMES_PER_SECOND) + 1
-    beat, downbeat, bars = hear(shifted, num_frames)
+    beat, downbeat, bars = detect(shifted, num_frames)
     settings = settings or DecodingSettings()
     believed = tuple((size, prior + bars.get(size, 0.0)) for size, prior in settings.bars)
     settings = dataclasses.replace(settings, bars=believed)

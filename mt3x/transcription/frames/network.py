@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from mt3x.audio.logfrequency import BINS_PER_SEMITONE, MARGIN_BINS, FilterBank, Spectra, compute_spectra
-from mt3x.model.note_head import NUM_PROGRAMS, Judgement, NoteHead
+from mt3x.model.note_head import NUM_PROGRAMS, Classification, NoteHead
 from mt3x.model.trunk import FRAMES_PER_TRUNK_FRAME, NUM_PITCHES, DrumNetwork, Rolls, Trunk
 from mt3x.transcription.frames.config import FrameConfig
 
@@ -62,7 +62,7 @@ class Detected(NamedTuple):
     rolls: Rolls
     drums: jax.Array
     candidates: Candidates
-    classified: Judgement
+    classified: Classification
 
 
 class FramePredictions(NamedTuple):
@@ -106,9 +106,9 @@ def fresh_params(config: FrameConfig, key: jax.Array) -> Any:
     roll = jnp.zeros((1, frames, NUM_PITCHES))
     rolls = Rolls(roll, roll, roll, jnp.zeros((1, trunk_frames, NUM_PITCHES)))
     features = jnp.zeros((1, trunk_frames, NUM_PITCHES, config.network.feature_channels))
-    patches, evidence = _candidate_features(features, rolls, spectra, Candidates(onset, row, onset))
+    patches, read = _candidate_features(features, rolls, spectra, Candidates(onset, row, onset))
     note_head = NoteHead(config.network.note_width)
-    head = note_head.init(keys[2], patches, evidence, onset, row, row == 0)["params"]
+    head = note_head.init(keys[2], patches, read, onset, row, row == 0)["params"]
     reader = nn.Dense(NUM_PROGRAMS).init(keys[3], features)["params"]
     return {"trunk": trunk, "drums": drums, "note_head": head, "program_reader": reader}
 
@@ -138,11 +138,11 @@ def detect_in_spectra(config: FrameConfig, params: Any, spectra: Spectra) -> Det
     features, rolls = Trunk(network).apply({"params": params["trunk"]}, spectra.pitch)  # pyright: ignore
     drums: jax.Array = DrumNetwork(network).apply({"params": params["drums"]}, spectra.drums)  # pyright: ignore
     candidates = find_candidates(jax.lax.stop_gradient(rolls.onset), config.num_candidates)
-    patches, evidence = _candidate_features(features, rolls, spectra.pitch, candidates)
-    classified: Judgement = NoteHead(network.note_width).apply(  # pyright: ignore[reportAssignmentType]
+    patches, read = _candidate_features(features, rolls, spectra.pitch, candidates)
+    classified: Classification = NoteHead(network.note_width).apply(  # pyright: ignore[reportAssignmentType]
         {"params": params["note_head"]},
         patches,
-        evidence,
+        read,
         candidates.onset / config.spectra.frames_per_second,
         candidates.row,
         candidates.is_candidate,

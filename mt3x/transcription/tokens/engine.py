@@ -1,9 +1,9 @@
 """The decoding engine: segments of samples in, token ids out, in order.
 
 Segments of one recording or of many go through one queue. They are encoded in small batches ahead of need; a
-slot whose segment is done takes the next one at once (`transcription.tokens.slots`). Slots stand in lanes:
-while the results of one lane are read, and where a step leaves a core idle, the other one works. Where a
-process has several devices, each holds all weights and a part of every lane's slots.
+slot whose segment is done takes the next one at once (`transcription.tokens.slots`). Slots stand in batch
+groups: while the results of one group are read, and where a step leaves a core idle, the other one works.
+Where a process has several devices, each holds all weights and a part of every group's slots.
 
 What a segment's ids are depends on nothing but its samples and the weights, up to rounding: not on its
 neighbours, their order, or the number of slots.
@@ -51,14 +51,14 @@ CPU_ENCODED, ACCELERATOR_ENCODED = 4, 32
 
 CACHE_LENGTHS = (256, 512)
 """Lengths of the cache below the longest. Each costs a compilation when it is first needed; shorter ones
-would hardly be used, as among the slots of a lane there is nearly always one beyond 128 ids.
+would hardly be used, as among the slots of a group there is nearly always one beyond 128 ids.
 """
 
 _MARGIN = 32
 """A cache is made shorter where so many steps still fit."""
 
-LEAST_LANE = 8
-"""Slots of a lane where there are fewer segments than slots: less would make a step hardly cheaper."""
+LEAST_GROUP = 8
+"""Slots of a group where there are fewer segments than slots: less would make a step hardly cheaper."""
 
 
 @dataclasses.dataclass
@@ -70,7 +70,7 @@ class _Task:
 
 
 _Found = tuple[np.ndarray, np.ndarray | None]
-"""bool [B], which segments of a lane are done; int32 [B, T], their ids, if any are."""
+"""bool [B], which segments of a group are done; int32 [B, T], their ids, if any are."""
 
 
 class _Encoded(NamedTuple):
@@ -86,7 +86,7 @@ class Engine:
 
     Attributes:
       batch_size: how many segments are decoded together at most.
-      num_devices: how many devices share each lane.
+      num_devices: how many devices share each group.
       num_steps, num_row_steps: decoder steps so far, and these times the slots that took part.
     """
 
@@ -120,7 +120,7 @@ class Engine:
             dtype = config.network.dtype if on_cpu else "bfloat16"
         config = dataclasses.replace(config, network=dataclasses.replace(config.network, dtype=dtype))
         self.num_steps = self.num_row_steps = 0
-        self._lane_sizes: set[int] = set()
+        self._group_sizes: set[int] = set()
         self._config = config
         self._split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((SEGMENTS,), ()))
         encoded = min(self.batch_size, CPU_ENCODED if on_cpu else ACCELERATOR_ENCODED)
@@ -148,20 +148,20 @@ class Engine:
         memory = encode(self._search, self._encoder, samples, num_frames)
         return (_Encoded(task, memory, row) for row, task in enumerate(tasks))
 
-    def _lanes(self, count: int) -> "list[_Lane]":
-        """Lanes for so many segments: as many slots as may be, and fewer where that is enough."""
-        num_lanes = 2 if self.batch_size >= 2 * LEAST_LANE * self.num_devices else 1
-        most = self.batch_size // num_lanes
-        each = -(-count // num_lanes)
-        size = min(max(1 << (each - 1).bit_length(), LEAST_LANE), most)
-        size = min((s for s in self._lane_sizes if s >= size), default=size)  # compiled already
+    def _groups(self, count: int) -> "list[_BatchGroup]":
+        """Batch groups for so many segments: as many slots as may be, and fewer where that is enough."""
+        num_groups = 2 if self.batch_size >= 2 * LEAST_GROUP * self.num_devices else 1
+        most = self.batch_size // num_groups
+        each = -(-count // num_groups)
+        size = min(max(1 << (each - 1).bit_length(), LEAST_GROUP), most)
+        size = min((s for s in self._group_sizes if s >= size), default=size)  # compiled already
         size += -size % self.num_devices
-        self._lane_sizes.add(size)
-        return [_Lane(self, size) for _ in range(min(num_lanes, -(-count // size)))]
+        self._group_sizes.add(size)
+        return [_BatchGroup(self, size) for _ in range(min(num_groups, -(-count // size)))]
 
 
 class _Decoding:
-    """One pass over segments: what was read, what was encoded, and what stands in the lanes."""
+    """One pass over segments: what was read, what was encoded, and what stands in the groups."""
 
     def __init__(self, engine: Engine, segments: Iterable[Segment]):
         self._engine = engine
@@ -170,11 +170,11 @@ class _Decoding:
         self._tasks: deque[_Task] = deque()  # in order, until their results are handed out
         self._waiting: deque[_Task] = deque()
         self._encoded: deque[_Encoded] = deque()
-        self._lanes: list[_Lane] | None = None
-        self._working: dict[Future[_Found], _Lane] = {}
+        self._groups: list[_BatchGroup] | None = None
+        self._working: dict[Future[_Found], _BatchGroup] = {}
 
     def results(self) -> Iterator[tuple[Segment, np.ndarray]]:
-        # A thread for each lane: JAX on a CPU runs what one thread dispatches one after the other.
+        # A thread for each group: JAX on a CPU runs what one thread dispatches one after the other.
         with ThreadPoolExecutor() as threads:
             while self._tasks or self._has_more:
                 if self._tasks and (ids := self._tasks[0].ids) is not None:
@@ -185,9 +185,9 @@ class _Decoding:
                     self._work(threads)
 
     def _num_free(self) -> int:
-        if self._lanes is None:
+        if self._groups is None:
             return self._engine.batch_size
-        return sum(len(lane.free) for lane in self._lanes)
+        return sum(len(group.free) for group in self._groups)
 
     def _num_ahead(self) -> int:
         """How many segments are encoded before there is a slot for them."""
@@ -209,20 +209,20 @@ class _Decoding:
             self._waiting.append(task)
 
     def _work(self, threads: Executor) -> None:
-        """Fills free slots, sets idle lanes going, and waits for the first that has something to show."""
-        if self._lanes is None:
+        """Fills free slots, sets idle groups going, and waits for the first that has something to show."""
+        if self._groups is None:
             count = self._engine.batch_size if self._has_more else len(self._waiting)
-            self._lanes = self._engine._lanes(count)
-            compiling = threads.submit(self._lanes[0].advance)
+            self._groups = self._engine._groups(count)
+            compiling = threads.submit(self._groups[0].advance)
             self._encode()  # compiles meanwhile, too
             compiling.result()
-        for lane in self._lanes:
-            if lane not in self._working.values():
-                lane.fill(self._take(len(lane.free)))
-                if lane.tasks:
-                    self._working[threads.submit(lane.advance)] = lane
+        for group in self._groups:
+            if group not in self._working.values():
+                group.fill(self._take(len(group.free)))
+                if group.tasks:
+                    self._working[threads.submit(group.advance)] = group
         if len(self._waiting) >= self._engine.num_encoded > len(self._encoded):
-            self._encode()  # ahead of need, while the lanes work
+            self._encode()  # ahead of need, while the groups work
         done, _ = wait(self._working, return_when=FIRST_COMPLETED)
         for future in done:
             self._working.pop(future).collect(*future.result())
@@ -238,7 +238,7 @@ class _Decoding:
         self._encoded.extend(self._engine.encode([self._waiting.popleft() for _ in range(count)]))
 
 
-class _Lane:
+class _BatchGroup:
     """Slots that advance together, and the segments in them."""
 
     def __init__(self, engine: Engine, size: int):

@@ -11,8 +11,8 @@ from mt3x.score.rhythm.beat_network import (
     NUM_FEATURES,
     TAPS,
     beat_logits,
+    detect_beats,
     event_features,
-    hear_beats,
     shipped_params,
 )
 from tests.score.performances import play, scale
@@ -93,15 +93,15 @@ def test_pitches_that_come_again_are_marked_at_their_lag():
 
 def test_the_metre_is_heard_with_a_probability_and_less_in_few_notes():
     notes = play(scale(), 110)
-    _, _, bars = hear_beats(notes, 3000)
+    _, _, bars = detect_beats(notes, 3000)
     assert np.exp(np.array([bars[size] for size in (2, 3, 4)]) / METRE_WEIGHT).sum() == pytest.approx(1)
-    _, _, of_one = hear_beats(notes[:1], 200)
+    _, _, of_one = detect_beats(notes[:1], 200)
     assert min(of_one.values()) > -1
 
 
 def test_the_shipped_network_hears_beats_at_events_only():
     notes = play(scale(), 110)
-    beat, downbeat, _ = hear_beats(notes, 2000)
+    beat, downbeat, _ = detect_beats(notes, 2000)
     assert beat.shape == downbeat.shape == (2000,)
     quiet = np.ones(2000, bool)
     frames = np.rint(notes["start"] * 50).astype(int)

@@ -35,15 +35,15 @@ def test_beats_metre_and_downbeats_are_found(piece, tempo, size, is_compound, ba
 
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_what_is_heard_of_the_metre_decides_where_downbeats_leave_it_open(size):
-    def hear(notes, num_frames):
+    def detect(notes, num_frames):
         beat = np.full(num_frames, 0.03)
         beat[np.rint(notes["start"] * 50).astype(int)] = 0.9
         return beat, np.full(num_frames, 0.5), {bar: 0.0 if bar == size else -5.0 for bar in (2, 3, 4)}
 
     notes = make_notes(0.5 * np.arange(24), 0.5 * np.arange(24) + 0.4, 60)
-    assert track_beats(notes, hear=hear).beats_per_measure == size
+    assert track_beats(notes, detect=detect).beats_per_measure == size
     known = DecodingSettings(bars=((5, 0.0),))
-    assert track_beats(notes, known, hear).beats_per_measure == 5
+    assert track_beats(notes, known, detect).beats_per_measure == 5
 
 
 def test_a_pickup_comes_before_the_first_downbeat():

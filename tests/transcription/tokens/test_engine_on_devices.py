@@ -18,20 +18,20 @@ sys.path.insert(0, sys.argv[2])
 from mt3x.transcription.tokens import engine
 from test_engine_on_devices import decode
 
-lanes, fill = [], engine._Lane.fill
+groups, fill = [], engine._BatchGroup.fill
 
-def note(lane, encoded):
-    fill(lane, encoded)
-    shards = lane._slots.ids.addressable_shards
-    lanes.append([len(lane._slots.ids), len(shards), len(shards[0].data)])
+def note(group, encoded):
+    fill(group, encoded)
+    shards = group._slots.ids.addressable_shards
+    groups.append([len(group._slots.ids), len(shards), len(shards[0].data)])
 
-engine._Lane.fill = note
+engine._BatchGroup.fill = note
 found = {}
 for batch_size, count in ((32, 40), (6, 3), (1, 3)):
-    lanes.clear()
+    groups.clear()
     num_devices, ids = decode(sys.argv[1], batch_size, count)
-    shapes = sorted(map(list, set(map(tuple, lanes))))
-    found[batch_size] = {"devices": num_devices, "ids": ids, "lanes": shapes}
+    shapes = sorted(map(list, set(map(tuple, groups))))
+    found[batch_size] = {"devices": num_devices, "ids": ids, "groups": shapes}
 print(json.dumps(found))
 """
 
@@ -66,6 +66,6 @@ def test_several_devices_write_the_tokens_of_one(on_eight, small_model_folder, b
 
 
 def test_slots_are_shared_by_as_many_devices_as_divide_them(on_eight):
-    found = {size: (values["devices"], values["lanes"]) for size, values in on_eight.items()}
-    # Slots of a lane, devices, slots of each.
+    found = {size: (values["devices"], values["groups"]) for size, values in on_eight.items()}
+    # Slots of a group, devices, slots of each.
     assert found == {"32": (8, [[32, 8, 4]]), "6": (6, [[6, 6, 1]]), "1": (1, [[1, 1, 1]])}
