@@ -48,6 +48,9 @@ _IS_IN_GROUP = np.array([[key in keys for _, keys in DRUM_GROUPS] for key in DRU
 _DRUM_GAP_SECONDS = 0.03
 """Two hits of a group lie at least so far apart: flams and rolls are closer than notes."""
 
+SUNG_PROGRAMS = range(52, 55)
+"""Choirs and voices of General MIDI."""
+
 _FIRST_END_FRAMES = 2  # a note sounds in the frames after its onset; earlier ones say nothing of its end
 
 _Row = tuple[float, float, int, int, int, bool]
@@ -191,6 +194,8 @@ class NoteAssembler:
             for index in begun[predicted.row[begun] == row].tolist():
                 start, frame = float(starts[index]), int(place[index])
                 self._end_before(row, may_end, frame, start)
+                if programs[index] in SUNG_PROGRAMS:
+                    start += self._config.sung_delay_seconds
                 velocity = int(np.clip(np.rint(predicted.velocity[index]), 1, 127))
                 logits = predicted.programs[index].astype(np.float16)
                 sounds_from = frame + _FIRST_END_FRAMES

@@ -63,6 +63,8 @@ class FrameConfig:
       segment_frames: pitch frames that the network reads at once.
       lead_frames, tail_frames: of them, those at the beginning and at the end that neighbours decide on.
       num_candidates: onset candidates of a segment that are classified, the likeliest.
+      sung_delay_seconds: from where the sound of a sung note begins, which is detected, to where the note is
+        heard to begin. A voice glides and swells into its notes, and people label them later than other ones.
       merge_seconds: a note struck again within this time is taken as the same note.
       instruments: what plays, if known: programs, and `DRUMS`; nothing else is written then. () for any.
 
@@ -79,6 +81,7 @@ class FrameConfig:
     lead_frames: int = 12
     tail_frames: int = 16
     num_candidates: int = 96
+    sung_delay_seconds: float = 0.0
     merge_seconds: float = 0.05
     instruments: tuple[int, ...] = ()
 
@@ -98,7 +101,7 @@ class FrameConfig:
         most = NUM_PITCHES * self.segment_frames
         if not 1 <= self.num_candidates <= most:
             raise ValueError(f"num_candidates is {self.num_candidates}; it must be from 1 to {most}")
-        check_at_least(0, merge_seconds=self.merge_seconds)
+        check_at_least(0, sung_delay_seconds=self.sung_delay_seconds, merge_seconds=self.merge_seconds)
         check_instruments(self.instruments)
 
     @property
@@ -145,7 +148,11 @@ class FrameConfig:
     def learned(self) -> "FrameConfig":
         """The settings that training reads; those of detection are the defaults."""
         return dataclasses.replace(
-            self, thresholds=Thresholds(), merge_seconds=FrameConfig.merge_seconds, instruments=()
+            self,
+            thresholds=Thresholds(),
+            sung_delay_seconds=FrameConfig.sung_delay_seconds,
+            merge_seconds=FrameConfig.merge_seconds,
+            instruments=(),
         )
 
     def with_options(

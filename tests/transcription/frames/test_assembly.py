@@ -93,6 +93,14 @@ def test_strays_are_folded_once_the_recording_is_known():
     assert [int(notes["is_drum"].sum()) for notes in found.values()] == [1, 1, 1]
 
 
+def test_a_sung_note_begins_where_it_is_heard_to_begin():
+    config = dataclasses.replace(CONFIG, sung_delay_seconds=FRAME)
+    notes = [(8.5, 39, 0.9, 0.9, 53, 77), (16.5, 39, 0.9, 0.9, 53, 77), (8.5, 51, 0.9, 0.9, 40, 77)]
+    part = predictions(notes, active=[(39, 8, 22), (51, 8, 15)])
+    # A repeated note still ends the one before where its sound begins; a violin is as it was detected.
+    assert rows(collect(part, config=config)) == [(4.5, 12.0, 72), (5.5, 12.5, 60), (13.5, 19.0, 60)]
+
+
 def test_a_note_lasts_while_its_pitch_sounds():
     notes = collect(predictions([(8.5, 39, 0.9, 0.9, 40, 77)], active=[(39, 8, 15)]))
     assert rows(notes) == [(4.5, 12.0, 60)]  # the segment begins four frames before the recording
