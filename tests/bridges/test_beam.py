@@ -378,8 +378,8 @@ import sys, time
 import mt3x.transcription.transcriber as transcriber
 from mt3x.apps.cli import main
 read = transcriber.read_recordings
-def counted(recordings, *arguments):
-    for number, blocks in read(recordings, *arguments):
+def counted(recordings, *arguments, **options):
+    for number, blocks in read(recordings, *arguments, **options):
         with open(sys.argv[1], "a") as log:
             log.write(f"{recordings[number]}\\n")
         time.sleep(0.1)
