@@ -4,10 +4,10 @@
         --samples samples_packed [--steps N] [--work FOLDER]
 
 Every variant learns from the same number of examples (8 a step, `--steps`, 300) of its own kind, from the
-same seed and first weights, at a rate that falls over the last 40 %. It is scored with thresholds of its own,
-chosen as `benchmarks/thresholds.py` does on the same development set: real clips, real piano, and synthetic
-examples that instruments play which no variant has heard. So the figures compare variants with each other;
-all flatter.
+same seed and first weights, as run/frames.gin says. It is scored with thresholds of its own, chosen as
+`benchmarks/thresholds.py` does on the same development set: real clips, real piano, and synthetic examples
+that instruments play which no variant has heard. So the figures compare variants with each other; all
+flatter.
 
 Printed is a table in Markdown. About 6 minutes a variant on two idle cores. A variant whose weights are in
 the work folder is not trained again.
@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import functools
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -39,19 +38,16 @@ from thresholds import (
     read_items,
 )
 
-from mt3x.data.pipeline.batches import BatchConfig
+from mt3x.apps.train import read_settings
 from mt3x.data.synthetic.played_examples import PlayedConfig
 from mt3x.metrics.instruments import multi_onset_scores
 from mt3x.model.pitch_convolution import HARMONIC_SHIFTS
-from mt3x.training.config import OptimizerConfig, TrainConfig
-from mt3x.training.frame_loss import FrameLossConfig
 from mt3x.training.loop import train
 from mt3x.training.sources.synthetic import PlayedMusic
 from mt3x.transcription.frames.config import FrameConfig
 from mt3x.transcription.frames.recogniser import FrameRecogniser
 from mt3x.transcription.models import resolve_model
 
-SOUNDFONTS = ("FluidR3_GM", "MuseScore_General", "sf_GMbank")
 DRY = dataclasses.replace(
     PlayedConfig(),
     score_share=0.78,
@@ -87,37 +83,23 @@ def without_harmonics(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return x @ kernel[HARMONIC_SHIFTS.index(0)]
 
 
-def learn(args: argparse.Namespace, examples: PlayedConfig, folder: Path) -> float:
-    """Trains a variant into a folder, unless that was done; returns the CPU seconds of this process."""
-    config = TrainConfig(
-        total_steps=args.steps,
-        seed=11,
-        average_decay=0.98,
-        checkpoint_seconds=300.0,
-        optimizer=OptimizerConfig(
-            learning_rate=4e-3,
-            adam_learning_rate=3e-3,
-            warmup_steps=60,
-            decay_from=0.6,
-            final_fraction=0.02,
-            clip_norm=5.0,
-        ),
-        loss=FrameLossConfig(),
+def learn(args: argparse.Namespace, examples: PlayedConfig, folder: Path) -> None:
+    """Trains a variant into a folder, as run/frames.gin says, but for its length and its average."""
+    settings = read_settings(
+        ["run/frames.gin"],
+        [
+            f"MODEL_DIR = {str(folder)!r}",
+            f"SCORES_FILE = {str(args.scores)!r}",
+            f"BANDS_FILE = {str(args.bands)!r}",
+            f"SAMPLES = {str(args.samples)!r}",
+            f"HELD_OUT = {tuple(args.held_out.split(','))!r}",
+            f"TRAIN_STEPS = {args.steps}",
+        ],
     )
-    source = PlayedMusic(
-        examples,
-        BatchConfig(batch_size=8, total_steps=args.steps, seed=11, workers=1, pool_batches=8),
-        str(args.scores),
-        str(args.bands),
-        str(args.samples),
-        SOUNDFONTS,
-        tuple(args.held_out.split(",")),
-    )
-    model = FrameConfig()
-    began = time.process_time()
-    with source.open(model) as feed:
-        train(model, config, feed, folder)
-    return time.process_time() - began
+    training = dataclasses.replace(settings.training, average_decay=0.98)
+    assert isinstance(settings.source, PlayedMusic)
+    with dataclasses.replace(settings.source, examples=examples).open(settings.model) as feed:
+        train(settings.model, training, feed, folder)
 
 
 def score(config: FrameConfig, items: list[Item]) -> list[float]:

@@ -218,7 +218,7 @@ def _pitch(rng: np.random.Generator, singer: _Singer, line: _Line, times: np.nda
 
 
 def _wander(rng: np.random.Generator, length: int, seconds: float) -> np.ndarray:
-    """A smooth random curve of unit variance that turns about every so many seconds: float64 [length]."""
+    """A random curve, normal values every so many seconds joined by lines: float64 [length]."""
     knots = rng.standard_normal(int(length * part.CONTROL_SECONDS / seconds) + 3)
     return np.interp(np.arange(length) * part.CONTROL_SECONDS / seconds, np.arange(len(knots)), knots)
 
